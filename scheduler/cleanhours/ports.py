@@ -1,0 +1,315 @@
+"""Every door of the core, a sentence a promise. Plugins and adapters implement these; control knows nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from cleanhours.domain.accounts import Entry, ForecastError, Totals
+from cleanhours.domain.energy import EnergyProfile
+from cleanhours.domain.intensity import IntensitySeries, Measure
+from cleanhours.domain.jobs import (
+    Action,
+    Applied,
+    Decision,
+    FinishedRun,
+    Job,
+    JobKey,
+    RunKey,
+)
+from cleanhours.domain.locations import Location, Room
+from cleanhours.domain.plans import Plan
+from cleanhours.domain.requests import JobRequest
+from cleanhours.domain.rules import ForecastLevels
+
+
+class Clock(Protocol):
+    """The only one who looks at the time."""
+
+    def now(self) -> datetime:
+        """The instant, aware, in UTC. May run fast; never runs backwards because of a time zone."""
+
+    def real_seconds_until(self, instant: datetime) -> float:
+        """How long to really sleep until then; 0 when it has passed."""
+
+    @property
+    def rate(self) -> float:
+        """Clock seconds per real second."""
+
+    @property
+    def origin(self) -> datetime | None:
+        """The clock's instant at `real_origin` for a fast clock, None for the real one."""
+
+    @property
+    def real_origin(self) -> float:
+        """Unix time at `origin`; another process rebuilds the same clock from the three."""
+
+
+class Telemetry(Protocol):
+    """What a plugin measures of itself; names without prefix, labels from the closed list of docs/metrics.md."""
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Adds to a counter."""
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Sets a gauge."""
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Adds to a histogram."""
+
+
+class ForecastSource(Protocol):
+    """Knows the future of some grid zones."""
+
+    name: str
+
+    def forecast(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
+        """What is known over [start, end), from the interval that holds `start` on; may end early, never lies.
+
+        Raises UnknownZone, TemporaryError, SeriesError (the provider's answer made no sense) or ConfigurationError.
+        """
+
+
+@runtime_checkable
+class Observing(Protocol):
+    """A source that also knows what really was."""
+
+    final_after: timedelta
+    """An actual older than this is not revised any more."""
+
+    def actual(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
+        """What really was over [start, end), as far as published; may begin late or end early. Errors as `forecast`."""
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A source that can say which zones it serves."""
+
+    def zones(self) -> Sequence[str]:
+        """Grid zones, sorted."""
+
+
+@runtime_checkable
+class Declaring(Protocol):
+    """A source that can say what it measures without being asked for a zone."""
+
+    measure: Measure
+    attribution: str
+    """The credit its licence asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A process to be queued by a cluster that accepts submissions.
+
+    `restart` says how it pauses: empty means SIGSTOP and SIGCONT; else SIGTERM, and this command to go on.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    request: JobRequest
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = ""
+    restart: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Cluster(Protocol):
+    """Jobs that wait and run. Every action is idempotent, one job's trouble is never another's."""
+
+    name: str
+    powers: frozenset[Action]
+    """Which actions it can carry out; HOLD, RELEASE and REMARK always."""
+
+    def pending(self) -> Sequence[Job]:
+        """Jobs that wait: pending, held, paused, or unmanaged while their owner holds them."""
+
+    def running(self) -> Sequence[Job]:
+        """Jobs that occupy their location: released, running, pausing, moving."""
+
+    def finished(self, since: datetime) -> Sequence[FinishedRun]:
+        """Runs that ended at or after `since`, oldest first."""
+
+    def apply(self, decisions: Sequence[Decision]) -> Sequence[Applied]:
+        """Carries decisions out, each for itself, in order; says of each whether it was done. Never raises for one."""
+
+
+@runtime_checkable
+class HavingCapacity(Protocol):
+    """A cluster that knows what its locations hold."""
+
+    def capacity(self) -> Mapping[str, Room]:
+        """Per location of this cluster: what is there, and what is taken by work that is not ours."""
+
+
+@runtime_checkable
+class Submitting(Protocol):
+    """A cluster that accepts processes."""
+
+    def submit(self, submission: Submission) -> JobKey:
+        """Queues it durably, held, before it returns. Raises InvalidRequest or TemporaryError."""
+
+
+@runtime_checkable
+class Cancelling(Protocol):
+    """A cluster whose jobs can be cancelled by us for their owner."""
+
+    def cancel(self, key: JobKey) -> bool:
+        """Ends the job, running or not; False when it had ended."""
+
+
+@runtime_checkable
+class OwnerPausing(Protocol):
+    """A cluster whose jobs an owner can pause through us; a job so paused is unmanaged until he resumes it."""
+
+    def owner_pause(self, key: JobKey) -> bool:
+        """Stops the job now, at its owner's word; False when there was nothing to stop."""
+
+    def owner_resume(self, key: JobKey) -> bool:
+        """Gives the job back to us; False when its owner had not paused it."""
+
+
+@runtime_checkable
+class KeepingOutput(Protocol):
+    """A cluster that keeps what its jobs print."""
+
+    def output(self, key: JobKey) -> Path:
+        """The folder with a job's `stdout` and `stderr`; they exist once it has started."""
+
+
+@runtime_checkable
+class Serving(Protocol):
+    """A cluster with services that run on every replica of the controller."""
+
+    def services(self) -> Sequence[Service]:
+        """Not started yet."""
+
+
+@runtime_checkable
+class Leading(Protocol):
+    """A cluster that elects one controller."""
+
+    def leadership(self) -> Leadership:
+        """At most one of these in a controller."""
+
+
+class Leadership(Protocol):
+    """Who may act."""
+
+    def may_act(self) -> bool:
+        """Asked before every single write; once it says no, nothing more is written."""
+
+
+class Service(Protocol):
+    """Something that runs beside the cycle: a webhook server, a watch."""
+
+    def start(self) -> None:
+        """Returns when it serves."""
+
+    def stop(self) -> None:
+        """Returns when it has stopped; idempotent."""
+
+
+class Meter(Protocol):
+    """Knows the energy of runs."""
+
+    name: str
+
+    def energy(self, run: FinishedRun) -> EnergyProfile:
+        """What it knows of the run; an empty profile where it knows nothing. Raises TemporaryError when asked too early."""
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """A meter that must watch a run while it lives."""
+
+    def sample(self, running: Sequence[Job]) -> None:
+        """Called each tick with what runs."""
+
+
+class Ledger(Protocol):
+    """What happened, for good. Append-only."""
+
+    def record(self, entry: Entry) -> bool:
+        """Writes a settlement; False (and nothing written) when the run's row in force says the same already."""
+
+    def current(self, since: datetime | None = None, until: datetime | None = None) -> Sequence[Entry]:
+        """The rows in force of runs that finished in [since, until), oldest first."""
+
+    def known(self, keys: Sequence[RunKey]) -> frozenset[RunKey]:
+        """Which of these runs have a row."""
+
+    def provisional(self) -> Sequence[Entry]:
+        """The rows in force that may still change, oldest first."""
+
+    def totals(self) -> Totals:
+        """Sums for the exposition; exact, and the same after a restart."""
+
+    def record_plans(self, changed: Sequence[tuple[JobKey, str, Plan]], now: datetime) -> None:
+        """Keeps changed plans (with their jobs' names), so that what was believed when can be shown."""
+
+    def plans(self, key: JobKey) -> Sequence[tuple[datetime, Plan]]:
+        """The plans of a job, oldest first."""
+
+    def durations(self, cluster: str, namespace: str, name: str) -> Sequence[timedelta]:
+        """Running times of earlier successful runs of the same work, newest first, 50 at most."""
+
+    def record_forecast(self, series: IntensitySeries, now: datetime) -> None:
+        """Keeps what a forecast said for 1, 6 and 24 hours ahead of `now`."""
+
+    def record_actual(self, series: IntensitySeries) -> None:
+        """Compares kept forecasts with what really was."""
+
+    def forecast_errors(self) -> Sequence[ForecastError]:
+        """Per zone, provider and lead, over the last 28 days."""
+
+    def close(self) -> None:
+        """Releases its resources; idempotent."""
+
+
+class Outlook(Protocol):
+    """The configured chain of forecast sources as one: what planning and settlement ask."""
+
+    def levels(self, zones: Sequence[str], start: datetime, end: datetime) -> ForecastLevels:
+        """What each level of the chain knows of the zones over [start, end), best first. Never raises: who fails is absent."""
+
+    def actual(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
+        """What really was, from the first observing source that knows it; else typical values, marked so.
+
+        Raises UnknownZone or TemporaryError where nobody knows.
+        """
+
+    def final_after(self, zone: str) -> timedelta:
+        """When the zone's actuals are not revised any more."""
+
+
+class Context(Protocol):
+    """What a plugin is given: the world, each part built on first use. Only `apps` implements it."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def telemetry(self) -> Telemetry: ...
+
+    @property
+    def locations(self) -> Mapping[str, Location]: ...
+
+    @property
+    def state_folder(self) -> Path:
+        """Private to its user; exists."""
+
+    def plan(self, request: JobRequest) -> Plan:
+        """The plan that the settings make for one job, now."""
+
+    def cluster(self, name: str) -> Cluster:
+        """A configured cluster."""
+
+
+BuildForecasts = Callable[[Mapping[str, Any], Context], ForecastSource]
+BuildCluster = Callable[[Mapping[str, Any], Context], Cluster]
+BuildMeter = Callable[[Mapping[str, Any], Context], Meter]

@@ -1,0 +1,1 @@
+"""Tests of cleanhours. They read as sentences; the folders say what a test needs."""

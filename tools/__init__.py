@@ -1,0 +1,1 @@
+"""Scripts that compute what we ship; none of them is imported by it."""
