@@ -113,7 +113,7 @@ class Session:
             if isinstance(outcome, Response):
                 return outcome
             pause_s = outcome.asked_s if outcome.asked_s is not None else self._backoff_s(attempt)
-            if attempt >= self._retries or pause_s > patience_s:
+            if outcome.offline or attempt >= self._retries or pause_s > patience_s:
                 raise TemporaryError(outcome.message, **_delay(outcome.asked_s))
             self._pause(pause_s)
             patience_s -= pause_s
@@ -139,6 +139,7 @@ class Session:
             self._session = _new_session()
         refusal: str | None = None
         trouble: str
+        offline = False
         try:
             with self._session.get(
                 url, params=params, headers=headers, timeout=self._timeout_s, stream=True
@@ -152,9 +153,10 @@ class Session:
             trouble = f"no answer within {self._timeout_s:g} s"
         except requests.exceptions.RequestException as error:
             trouble = _reason(error)
+            offline = "Failed to resolve" in trouble
         if refusal is not None:
             raise ConfigurationError(f"{mask.shown_url}: {mask(_shown(refusal))}")
-        return _Trouble(f"{mask.shown_url}: {mask(_shown(trouble))}")
+        return _Trouble(f"{mask.shown_url}: {mask(_shown(trouble))}", offline=offline)
 
     def _read(self, answer: requests.Response, url: str, mask: _Mask) -> Response | _Trouble:
         status = answer.status_code
@@ -193,6 +195,8 @@ class _Trouble:
 
     message: str
     asked_s: float | None = None
+    offline: bool = False
+    """The name has no address: a machine without network is not made to wait for three more tries."""
 
 
 class _Mask:

@@ -23,7 +23,7 @@ from cleanhours.domain.jobs import (
 from cleanhours.domain.locations import Location, Room
 from cleanhours.domain.plans import Plan
 from cleanhours.domain.requests import JobRequest
-from cleanhours.domain.rules import ForecastLevels
+from cleanhours.domain.rules import ForecastLevels, Rules
 
 
 class Clock(Protocol):
@@ -298,6 +298,10 @@ class Context(Protocol):
 
     @property
     def locations(self) -> Mapping[str, Location]: ...
+
+    @property
+    def rules(self) -> Rules:
+        """The knobs of planning, as configured: its margins hold wherever a latest safe start is computed."""
 
     @property
     def state_folder(self) -> Path:

@@ -325,3 +325,13 @@ def test_another_host_gets_no_key(provider: Provider, session: Session) -> None:
     assert "auth-token" in provider.asked[0][1]
     assert "auth-token" not in there.asked[0][1]
     assert there.asked[0][1]["accept"] == "text/csv"
+
+
+def test_without_a_network_nobody_waits() -> None:
+    pauses: list[float] = []
+    session = Session(pause=pauses.append)
+
+    with pytest.raises(TemporaryError, match="resolve"):
+        session.get("http://provider.invalid/intensity")
+
+    assert [] == pauses
