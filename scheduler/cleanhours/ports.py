@@ -155,6 +155,11 @@ class Submitting(Protocol):
 
 
 @runtime_checkable
+class Queue(Cluster, Submitting, Protocol):
+    """A cluster whose jobs nobody starts but us: what its users submit waits here."""
+
+
+@runtime_checkable
 class Cancelling(Protocol):
     """A cluster whose jobs can be cancelled by us for their owner."""
 
@@ -285,6 +290,9 @@ class Outlook(Protocol):
 
     def final_after(self, zone: str) -> timedelta:
         """When the zone's actuals are not revised any more."""
+
+    def observes(self, zone: str) -> bool:
+        """Whether any source of the chain may ever know what really was there."""
 
 
 class Context(Protocol):
