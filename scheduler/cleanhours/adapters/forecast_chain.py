@@ -190,6 +190,12 @@ class Chain:
         said = (link.actuals.final_after for link in self.sources(zone) if link.actuals is not None)
         return next(said, FINAL_AFTER)
 
+    def observes(self, zone: str) -> bool:
+        """Whether a source of the zone's chain observes and, as far as it can say, serves it."""
+        return any(
+            link.actuals is not None and (link.zones is None or zone in link.zones) for link in self.sources(zone)
+        )
+
     @property
     def every(self) -> Sequence[Sourced]:
         """Each source once, in the order they are first met."""

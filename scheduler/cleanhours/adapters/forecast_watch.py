@@ -71,7 +71,9 @@ class Watched:
     def _failed(self, key: tuple[str, str], error: Exception, outcome: str) -> None:
         self._telemetry.count("provider_requests_total", provider=self.name, outcome=outcome)
         if self._troubled.get(key) != outcome:
-            self._log.warning("%s has no %s for %s: %s", self.name, key[0], key[1], error)
+            # a zone that a source does not serve is no trouble: the next of the chain may
+            level = logging.DEBUG if isinstance(error, UnknownZone) else logging.WARNING
+            self._log.log(level, "%s has no %s for %s: %s", self.name, key[0], key[1], error)
         self._troubled[key] = outcome
 
 

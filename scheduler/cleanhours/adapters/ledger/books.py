@@ -1,0 +1,247 @@
+"""The books: every settlement a row, never changed; a later one supersedes and is counted once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import exists, insert, select, tuple_
+
+from cleanhours.adapters.ledger import foresight
+from cleanhours.adapters.ledger.database import BUSY_S, Database
+from cleanhours.adapters.ledger.migrations import migrate
+from cleanhours.adapters.ledger.records import (
+    digest_of,
+    instant_from,
+    microseconds_of,
+    read_entry,
+    write_entry,
+)
+from cleanhours.adapters.ledger.schema import entries, plans, shares
+from cleanhours.adapters.ledger.totalling import Tally
+from cleanhours.domain.accounts import Cause, Entry, ForecastError, Settled, Totals
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.jobs import JobKey, JobState, RunKey
+from cleanhours.domain.plans import Plan
+
+_HISTORY: Final = 50
+_CHUNK: Final = 300
+"""Keys asked for at once: SQLite takes 32,766 parameters in one statement, old ones 999."""
+
+_COUNTING: Final = frozenset({Settled.FINAL, Settled.TYPICAL})
+
+
+class SqlLedger:
+    """A `cleanhours.ports.Ledger` in SQLite or PostgreSQL; safe to share between threads and between processes.
+
+    Every method raises TemporaryError where the database is locked, full, broken off or away.
+    """
+
+    def __init__(self, url: str, *, busy_s: float = BUSY_S) -> None:
+        self._database = Database(url, busy_s=busy_s)
+        self._tally = Tally()
+        self._tallying = threading.Lock()
+        with self._database.writing() as connection:
+            migrate(connection)
+
+    def record(self, entry: Entry) -> bool:
+        digest = digest_of(entry)
+        with self._database.writing() as connection:
+            query = select(
+                entries.c.id,
+                entries.c.revision,
+                entries.c.digest,
+                entries.c.emissions_ug,
+                entries.c.counts_energy,
+                entries.c.counts_grams,
+            ).where(*_of(entry.key))
+            earlier = connection.execute(query.order_by(entries.c.revision.desc())).all()
+            if earlier and earlier[0].digest == digest:
+                return False
+            row = _row_of(entry) | _standing(entry, earlier) | {"digest": digest}
+            added = connection.execute(insert(entries).returning(entries.c.id), row).scalar_one()
+            parts = _shares_of(entry, added)
+            if parts:
+                connection.execute(insert(shares), parts)
+        return True
+
+    def current(self, since: datetime | None = None, until: datetime | None = None) -> Sequence[Entry]:
+        bounds = []
+        if since is not None:
+            bounds.append(entries.c.finished_us >= microseconds_of(since))
+        if until is not None:
+            bounds.append(entries.c.finished_us < microseconds_of(until))
+        return self._in_force(*bounds)
+
+    def provisional(self) -> Sequence[Entry]:
+        return self._in_force(entries.c.settled == Settled.PROVISIONAL.value)
+
+    def known(self, keys: Sequence[RunKey]) -> frozenset[RunKey]:
+        found: set[RunKey] = set()
+        columns = tuple_(entries.c.cluster, entries.c.uid, entries.c.attempt)
+        by_stored = {(_clean(key.cluster), _clean(key.uid), key.attempt): key for key in keys}
+        stored = list(by_stored)
+        with self._database.reading() as connection:
+            for first in range(0, len(stored), _CHUNK):
+                query = select(entries.c.cluster, entries.c.uid, entries.c.attempt).where(
+                    entries.c.revision == 1, columns.in_(stored[first : first + _CHUNK])
+                )
+                found.update(
+                    by_stored[row.cluster, row.uid, row.attempt] for row in connection.execute(query)
+                )
+        return frozenset(found)
+
+    def totals(self) -> Totals:
+        with self._tallying, self._database.reading() as connection:
+            self._tally.catch_up(connection)
+            return self._tally.totals()
+
+    def record_plans(self, changed: Sequence[tuple[JobKey, str, Plan]], now: datetime) -> None:
+        rows = [
+            {
+                "cluster": _clean(key.cluster),
+                "uid": _clean(key.uid),
+                "name": _clean(name),
+                "made_us": microseconds_of(now),
+                "plan": json.dumps(plan.to_json(), separators=(",", ":")),
+            }
+            for key, name, plan in changed
+        ]
+        if rows:
+            with self._database.writing() as connection:
+                connection.execute(insert(plans), rows)
+
+    def plans(self, key: JobKey) -> Sequence[tuple[datetime, Plan]]:
+        query = select(plans.c.made_us, plans.c.plan).where(
+            plans.c.cluster == _clean(key.cluster), plans.c.uid == _clean(key.uid)
+        )
+        with self._database.reading() as connection:
+            return [
+                (instant_from(row.made_us), Plan.from_json(json.loads(row.plan)))
+                for row in connection.execute(query.order_by(plans.c.id))
+            ]
+
+    def durations(self, cluster: str, namespace: str, name: str) -> Sequence[timedelta]:
+        query = (
+            select(entries.c.running_us)
+            .where(
+                entries.c.cluster == _clean(cluster),
+                entries.c.namespace == _clean(namespace),
+                entries.c.name == _clean(name),
+                entries.c.revision == 1,
+                entries.c.state == JobState.SUCCEEDED.value,
+            )
+            .order_by(entries.c.finished_us.desc(), entries.c.id.desc())
+            .limit(_HISTORY)
+        )
+        with self._database.reading() as connection:
+            return [timedelta(microseconds=length) for length in connection.execute(query).scalars()]
+
+    def record_forecast(self, series: IntensitySeries, now: datetime) -> None:
+        with self._database.writing() as connection:
+            foresight.keep(connection, series, now)
+
+    def record_actual(self, series: IntensitySeries) -> None:
+        with self._database.writing() as connection:
+            foresight.compare(connection, series)
+
+    def forecast_errors(self) -> Sequence[ForecastError]:
+        with self._database.reading() as connection:
+            return foresight.errors(connection)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _in_force(self, *bounds: Any) -> list[Entry]:
+        later = entries.alias("later")
+        query = (
+            select(entries.c.detail)
+            .where(*bounds, ~exists().where(later.c.supersedes == entries.c.id))
+            .order_by(entries.c.finished_us, entries.c.id)
+        )
+        with self._database.reading() as connection:
+            return [read_entry(detail) for detail in connection.execute(query).scalars()]
+
+
+def open_ledger(url: str, *, busy_s: float = BUSY_S) -> SqlLedger:
+    """The ledger at `url` (`sqlite:////path` or `postgresql://…`), its tables brought up to date.
+
+    A SQLite file is created private to its user. Raises ConfigurationError or TemporaryError.
+    """
+    return SqlLedger(url, busy_s=busy_s)
+
+
+def _of(key: RunKey) -> tuple[Any, ...]:
+    return (
+        entries.c.cluster == _clean(key.cluster),
+        entries.c.uid == _clean(key.uid),
+        entries.c.attempt == key.attempt,
+    )
+
+
+def _standing(entry: Entry, earlier: Sequence[Any]) -> dict[str, Any]:
+    """Where the row stands among the run's rows, newest first, and what it adds to counters: each run counts once."""
+    measured = entry.emissions_ug is not None
+    counted = any(row.counts_grams for row in earlier)
+    before = next((row.emissions_ug for row in earlier if row.emissions_ug is not None), None)
+    after = entry.emissions_ug
+    return {
+        "revision": earlier[0].revision + 1 if earlier else 1,
+        "supersedes": earlier[0].id if earlier else None,
+        "counts_energy": measured
+        and entry.settled in _COUNTING
+        and not any(row.counts_energy for row in earlier),
+        "counts_grams": measured and entry.settled is Settled.FINAL and not counted,
+        "correction_ug": after - before if counted and after is not None and before is not None else 0,
+    }
+
+
+def _row_of(entry: Entry) -> dict[str, Any]:
+    run = entry.run
+    running = sum(((part.end or run.finished_at) - part.start for part in run.segments), timedelta(0))
+    return {
+        "cluster": _clean(run.key.cluster),
+        "uid": _clean(run.key.uid),
+        "attempt": run.key.attempt,
+        "namespace": _clean(run.namespace),
+        "name": _clean(run.name),
+        "location": _clean(entry.location),
+        "state": run.state.value,
+        "settled": entry.settled.value,
+        "settled_us": microseconds_of(entry.settled_at),
+        "finished_us": microseconds_of(run.finished_at),
+        "running_us": running // timedelta(microseconds=1),
+        "deadline_kept": entry.deadline_kept,
+        "coverage_ppm": round(entry.profile.coverage * 1_000_000),
+        "emissions_ug": entry.emissions_ug,
+        "baseline_ug": entry.baseline_ug,
+        "detail": write_entry(entry),
+        **dict(_amounts("ug", entry.avoided_ug)),
+        **dict(_amounts("mj", entry.energy_avoided_mj)),
+    }
+
+
+def _amounts(suffix: str, amounts: Mapping[Cause, int]) -> Iterator[tuple[str, int]]:
+    return ((f"{cause.value}_{suffix}", amounts.get(cause, 0)) for cause in Cause)
+
+
+def _shares_of(entry: Entry, entry_id: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "entry_id": entry_id,
+            "method": share.method.value,
+            "meters": ",".join(share.meters),
+            "millijoules": share.millijoules,
+            "emissions_ug": share.emissions_ug,
+            "baseline_ug": share.baseline_ug,
+        }
+        for share in entry.shares
+    ]
+
+
+def _clean(text: str) -> str:
+    """A name as a database can hold it: no NUL (PostgreSQL), no half characters (either)."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,0 +1,145 @@
+"""The database under the ledger: one place that connects, locks out other writers, and names what went wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
+
+from cleanhours.domain.errors import ConfigurationError, TemporaryError
+
+BUSY_S: Final = 5.0
+"""How long a writer waits for another one before the next tick is asked to do it."""
+
+RETRY: Final = timedelta(seconds=15)
+_LOCK: Final = 0x636C65616E  # "clean": the advisory lock of PostgreSQL that our writers share
+_ACCEPTED: Final = "sqlite:////path/of/a/file, or postgresql://user:password@host/database"
+
+
+class Database:
+    """Transactions on one ledger. A writer holds the only writers' lock from its first statement to its commit.
+
+    SQLite runs in WAL mode with synchronous=FULL: a settlement that was reported is on the disk. Raises
+    ConfigurationError for a URL that cannot work, TemporaryError for whatever waiting may cure.
+    """
+
+    def __init__(self, url: str, *, busy_s: float = BUSY_S) -> None:
+        self._busy_s = busy_s
+        self._url = _parse(url)
+        self.shown = self._url.render_as_string(hide_password=True)
+        self._engine = self._connectable()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view; changes nothing."""
+        with self._naming_trouble(), self._engine.connect() as connection:
+            yield connection
+            connection.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """All or nothing, alone."""
+        with (
+            self._naming_trouble(),
+            self._engine.connect().execution_options(writing=True) as connection,
+            connection.begin(),
+        ):
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK:d})")
+            yield connection
+
+    def close(self) -> None:
+        """Closes every connection; idempotent."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _naming_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError, IntegrityError) as error:
+            raise TemporaryError(f"ledger {self.shown}: {_cause(error)}", delay=RETRY) from None
+        except DatabaseError as error:
+            raise ConfigurationError(f"ledger {self.shown}: {_cause(error)}") from None
+        except SQLAlchemyError as error:
+            raise TemporaryError(f"ledger {self.shown}: {_cause(error)}", delay=RETRY) from None
+
+    def _connectable(self) -> Engine:
+        if self._url.get_backend_name() == "sqlite":
+            _create_private(Path(str(self._url.database)), self.shown)
+            engine = create_engine(self._url, connect_args={"timeout": self._busy_s})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        try:
+            return create_engine(
+                self._url.set(drivername="postgresql+psycopg"),
+                pool_pre_ping=True,
+                connect_args={
+                    "connect_timeout": max(1, round(self._busy_s)),
+                    "options": f"-c lock_timeout={round(self._busy_s * 1000)} -c timezone=UTC",
+                },
+            )
+        except ImportError:
+            raise ConfigurationError(
+                f"ledger {self.shown}: PostgreSQL needs psycopg: pip install 'cleanhours[postgresql]'"
+            ) from None
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError, ValueError):  # SQLAlchemy's own words would repeat a password
+        raise ConfigurationError(f"[ledger] url is no database address, accepted: {_ACCEPTED}") from None
+    usable = backend == "postgresql" or (
+        backend == "sqlite" and parsed.database not in (None, "", ":memory:")
+    )
+    if not usable:
+        found = parsed.render_as_string(hide_password=True)
+        raise ConfigurationError(f"[ledger] url: found {found!r}, accepted: {_ACCEPTED}")
+    return parsed
+
+
+def _create_private(path: Path, shown: str) -> None:
+    """Only its user reads the ledger; SQLite gives its -wal and -shm files the same rights."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EMFILE}:
+            raise TemporaryError(f"ledger {shown}: {error.strerror}", delay=RETRY) from None
+        raise ConfigurationError(f"ledger {shown}: cannot be opened: {error.strerror or error}") from None
+
+
+def _prepare_sqlite(raw: Any, _record: object) -> None:
+    raw.isolation_level = None  # transactions begin where we say
+    raw.execute("PRAGMA journal_mode=WAL")
+    raw.execute("PRAGMA synchronous=FULL")
+    raw.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """What the database said, on one line, without the statement and its values."""
+    original = getattr(error, "orig", None)
+    return " ".join(str(original if original is not None else error).split())[:300]

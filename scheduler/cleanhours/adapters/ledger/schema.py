@@ -1,0 +1,88 @@
+"""Schema: the tables as the newest migration leaves them. Instants are whole microseconds or seconds since 1970, UTC."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
+
+from cleanhours.domain.accounts import Cause
+
+metadata: Final = MetaData()
+
+
+def _amounts(suffix: str) -> list[Column[int]]:
+    return [Column(f"{cause.value}_{suffix}", BigInteger, nullable=False) for cause in Cause]
+
+
+entries: Final = Table(
+    "entries",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("cluster", Text, nullable=False),
+    Column("uid", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("supersedes", BigInteger),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("settled", Text, nullable=False),
+    Column("settled_us", BigInteger, nullable=False),
+    Column("finished_us", BigInteger, nullable=False),
+    Column("running_us", BigInteger, nullable=False),
+    Column("deadline_kept", Boolean),
+    Column("coverage_ppm", Integer, nullable=False),
+    Column("emissions_ug", BigInteger),
+    Column("baseline_ug", BigInteger),
+    *_amounts("ug"),
+    *_amounts("mj"),
+    Column("counts_energy", Boolean, nullable=False),
+    Column("counts_grams", Boolean, nullable=False),
+    Column("correction_ug", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+shares: Final = Table(
+    "shares",
+    metadata,
+    Column("entry_id", BigInteger, primary_key=True),
+    Column("method", Text, primary_key=True),
+    Column("meters", Text, nullable=False),
+    Column("millijoules", BigInteger, nullable=False),
+    Column("emissions_ug", BigInteger, nullable=False),
+    Column("baseline_ug", BigInteger, nullable=False),
+)
+
+plans: Final = Table(
+    "plans",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("cluster", Text, nullable=False),
+    Column("uid", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+    Column("plan", Text, nullable=False),
+)
+
+forecast_points: Final = Table(
+    "forecast_points",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("zone", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("measure", Text, nullable=False),
+    Column("lead_hours", Integer, nullable=False),
+    Column("start_s", BigInteger, nullable=False),
+    Column("end_s", BigInteger, nullable=False),
+    Column("predicted_ug", BigInteger, nullable=False),
+)
+
+forecast_actuals: Final = Table(
+    "forecast_actuals",
+    metadata,
+    Column("point_id", BigInteger, primary_key=True),
+    Column("actual_ug", BigInteger, nullable=False),
+)

@@ -1,0 +1,164 @@
+"""Totalling: sums of the ledger that grow with what was added, exact, and the same when summed anew after a restart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, and_, case, func, select
+
+from cleanhours.adapters.ledger.schema import entries, shares
+from cleanhours.domain.accounts import AvoidedTotal, Cause, Settled, Total, Totals
+from cleanhours.domain.energy import Method
+
+_CAUSES: Final = tuple(Cause)
+_LABELS: Final = (entries.c.cluster, entries.c.location, entries.c.namespace)
+
+
+def _numbers() -> defaultdict[Any, list[int]]:
+    return defaultdict(lambda: [0] * 12)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running sums over all rows up to `seen`. Rows never change, so only newer ones are asked for.
+
+    `counted`: per label set [millijoules, emissions, baseline]; `in_force`: per label set [rows, µg by cause, mJ by
+    cause]; `coverage`: per method [rows, parts per million].
+    """
+
+    seen: int = 0
+    first_seen: dict[str, int] = field(default_factory=dict)
+    counted: defaultdict[tuple[str, str, str, str], list[int]] = field(default_factory=_numbers)
+    in_force: defaultdict[tuple[str, str, str, str], list[int]] = field(default_factory=_numbers)
+    coverage: defaultdict[str, list[int]] = field(default_factory=_numbers)
+    rows: int = 0
+    provisional: int = 0
+    corrections_ug: int = 0
+    misses: dict[str, int] = field(default_factory=dict)
+
+    def catch_up(self, connection: Connection) -> None:
+        """Adds what was written since."""
+        top = connection.execute(select(func.coalesce(func.max(entries.c.id), 0))).scalar_one()
+        if top <= self.seen:
+            return
+        fresh = and_(entries.c.id > self.seen, entries.c.id <= top)
+        self._order(connection, fresh)
+        self._count(connection, fresh)
+        self._weigh(connection, fresh)
+        self._cover(connection, fresh)
+        self._correct(connection, fresh)
+        self.seen = top
+
+    def totals(self) -> Totals:
+        """The sums as values, in the order in which namespaces were first settled."""
+        counted = [
+            Total(cluster, location, namespace, Method(method), *numbers[:3])
+            for (cluster, location, namespace, method), numbers in self.counted.items()
+        ]
+        avoided = [
+            AvoidedTotal(
+                cluster, location, namespace, cause, Settled(settled), numbers[1 + index], numbers[6 + index]
+            )
+            for (cluster, location, namespace, settled), numbers in self.in_force.items()
+            if numbers[0]
+            for index, cause in enumerate(_CAUSES)
+        ]
+        return Totals(
+            counted=tuple(sorted(counted, key=self._place)),
+            avoided=tuple(sorted(avoided, key=self._place)),
+            corrections_ug=self.corrections_ug,
+            provisional_ratio=self.provisional / self.rows if self.rows else None,
+            coverage={
+                method: self.coverage[method.value][1] / self.coverage[method.value][0] / 1_000_000
+                for method in Method
+                if method.value in self.coverage and self.coverage[method.value][0]
+            },
+            deadline_misses=dict(self.misses),
+        )
+
+    def _place(self, total: Total | AvoidedTotal) -> tuple[Any, ...]:
+        last = total.method if isinstance(total, Total) else (total.settled, _CAUSES.index(total.cause))
+        return (self.first_seen.get(total.namespace, 0), total.namespace, total.cluster, total.location, last)
+
+    def _order(self, connection: Connection, fresh: Any) -> None:
+        query = (
+            select(entries.c.namespace, func.min(entries.c.id))
+            .where(fresh, entries.c.emissions_ug.is_not(None))
+            .group_by(entries.c.namespace)
+        )
+        for namespace, first in connection.execute(query):
+            self.first_seen.setdefault(namespace, first)
+
+    def _count(self, connection: Connection, fresh: Any) -> None:
+        energy, grams = entries.c.counts_energy, entries.c.counts_grams
+        query = (
+            select(
+                *_LABELS,
+                shares.c.method,
+                _sum(case((energy, shares.c.millijoules), else_=0)),
+                _sum(case((grams, shares.c.emissions_ug), else_=0)),
+                _sum(case((grams, shares.c.baseline_ug), else_=0)),
+            )
+            .join(shares, shares.c.entry_id == entries.c.id)
+            .where(fresh, energy | grams)
+            .group_by(*_LABELS, shares.c.method)
+        )
+        _add(self.counted, connection.execute(query), labels=4)
+
+    def _weigh(self, connection: Connection, fresh: Any) -> None:
+        """New rows come into force, the rows that they supersede go out."""
+        old = entries.alias("old")
+        for table, link, sign in ((entries, None, 1), (old, old.c.id == entries.c.supersedes, -1)):
+            columns = table.c
+            query = select(
+                columns.cluster,
+                columns.location,
+                columns.namespace,
+                columns.settled,
+                func.count(),
+                *(_sum(columns[f"{cause.value}_ug"]) for cause in _CAUSES),
+                *(_sum(columns[f"{cause.value}_mj"]) for cause in _CAUSES),
+            ).where(fresh, columns.emissions_ug.is_not(None))
+            query = query if link is None else query.select_from(entries.join(old, link))
+            query = query.group_by(columns.cluster, columns.location, columns.namespace, columns.settled)
+            found = list(connection.execute(query))
+            _add(self.in_force, found, labels=4, sign=sign)
+            self.rows += sign * sum(row[4] for row in found)
+            self.provisional += sign * sum(row[4] for row in found if row[3] == Settled.PROVISIONAL)
+
+    def _cover(self, connection: Connection, fresh: Any) -> None:
+        old = entries.alias("old")
+        for table, link, sign in ((entries, None, 1), (old, old.c.id == entries.c.supersedes, -1)):
+            source = entries if link is None else entries.join(old, link)
+            query: Select[Any] = (
+                select(shares.c.method, func.count(), _sum(table.c.coverage_ppm))
+                .select_from(source.join(shares, shares.c.entry_id == table.c.id))
+                .where(fresh)
+                .group_by(shares.c.method)
+            )
+            _add(self.coverage, connection.execute(query), labels=1, sign=sign)
+
+    def _correct(self, connection: Connection, fresh: Any) -> None:
+        query = select(_sum(entries.c.correction_ug)).where(fresh)
+        self.corrections_ug += int(connection.execute(query).scalar_one())
+        missed = (
+            select(entries.c.cluster, func.count())
+            .where(fresh, entries.c.revision == 1, entries.c.deadline_kept.is_(False))
+            .group_by(entries.c.cluster)
+        )
+        for cluster, count in connection.execute(missed):
+            self.misses[cluster] = self.misses.get(cluster, 0) + count
+
+
+def _sum(column: Any) -> Any:
+    return func.coalesce(func.sum(column), 0)
+
+
+def _add(sums: defaultdict[Any, list[int]], rows: Iterable[Any], *, labels: int, sign: int = 1) -> None:
+    for row in rows:
+        key = tuple(row[:labels]) if labels > 1 else row[0]
+        for index, number in enumerate(row[labels:]):
+            sums[key][index] += sign * int(number)

@@ -1,0 +1,42 @@
+"""Metering: one energy profile from what several meters know, the best for each component and never two for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from cleanhours.domain.energy import Component, EnergyProfile, Method
+
+_METHODS: Final = tuple(Method)
+_LAST: Final = len(_METHODS)
+
+
+def combine(profiles: Sequence[tuple[str, EnergyProfile]]) -> EnergyProfile:
+    """The profile of a run from those of its meters, named, in the operator's order.
+
+    Of each component the meter with the better method is taken (`Method`'s order), of equals the one that covers
+    more, then the earlier one. `WHOLE` knows all components at once: it stands alone, where its method is better than
+    that of every component known singly, or where none is. Coverage is that of the poorest part taken.
+    """
+    best: dict[Component, tuple[tuple[int, float, int], EnergyProfile]] = {}
+    for order, (_, profile) in enumerate(profiles):
+        for component in profile.components:
+            part = profile.only((component,))
+            rank = (_worst(part), -profile.coverage, order)
+            if component not in best or rank < best[component][0]:
+                best[component] = (rank, part)
+    whole = best.pop(Component.WHOLE, None)
+    if whole is not None and all(whole[0][0] < rank[0] for rank, _ in best.values()):
+        return whole[1]
+    parts = [best[component][1] for component in Component if component in best]
+    if not parts:
+        return EnergyProfile(coverage=0.0)
+    return EnergyProfile(
+        tuple(energy for part in parts for energy in part.slices),
+        min(part.coverage for part in parts),
+        any(part.upper_estimate for part in parts),
+    )
+
+
+def _worst(profile: EnergyProfile) -> int:
+    return max((_METHODS.index(part.method) for part in profile.slices), default=_LAST)

@@ -1,0 +1,217 @@
+"""Replaying a run's energy elsewhere and at other times: pieces of measured energy, and the grid they are put on."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Final
+
+from cleanhours.domain.accounts import IntensityUsed
+from cleanhours.domain.energy import EnergyProfile, EnergySlice, Method
+from cleanhours.domain.intensity import IntensitySeries, Kind
+from cleanhours.domain.jobs import FinishedRun
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+MILLIJOULES_PER_KWH: Final = 3_600_000_000
+
+_KINDS: Final = tuple(Kind)
+
+
+def microseconds(instant: datetime) -> int:
+    """Exact microseconds since 1970: runs start and end between whole seconds."""
+    return (instant - EPOCH) // MICROSECOND
+
+
+def instant_at(microsecond: int) -> datetime:
+    """The instant of exact microseconds since 1970."""
+    return EPOCH + microsecond * MICROSECOND
+
+
+def nearest(value: Fraction) -> int:
+    """The nearest whole number, halves up."""
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+
+
+def apportion(total: int, weights: Sequence[int]) -> list[int]:
+    """`total` split in proportion to `weights` (0 or more), exactly: largest remainder first, the first of equals.
+
+    Weights that are all 0 count as equal.
+    """
+    whole = sum(weights)
+    if not whole:
+        return apportion(total, [1] * len(weights)) if weights else []
+    parts = [divmod(total * weight, whole) for weight in weights]
+    left = total - sum(quotient for quotient, _ in parts)
+    by_remainder = sorted(range(len(parts)), key=lambda index: -parts[index][1])
+    more = set(by_remainder[:left])
+    return [quotient + (index in more) for index, (quotient, _) in enumerate(parts)]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Part of an energy slice inside one running segment, in exact microseconds.
+
+    `offset` and `offset_end` are useful running time since the first start, pauses closed up and overheads of ours left
+    out; `needed_mj` is its energy without what our pauses cost.
+    """
+
+    method: Method
+    location: str
+    millijoules: int
+    needed_mj: int
+    start: int
+    end: int
+    offset: int
+    offset_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A running segment: [start, end), the overhead at its beginning, and the useful time done before it."""
+
+    start: int
+    end: int
+    location: str
+    overhead_end: int
+    done: int
+
+    def offset_of(self, microsecond: int) -> int:
+        return self.done + min(max(microsecond, self.overhead_end), self.end) - self.overhead_end
+
+
+def stretches(run: FinishedRun) -> tuple[Stretch, ...]:
+    """The run's segments. Each but the first begins with the request's `checkpoint`: time that a pause of ours cost."""
+    found: list[Stretch] = []
+    done = 0
+    overhead = run.request.checkpoint // MICROSECOND
+    for index, segment in enumerate(run.segments):
+        start = microseconds(segment.start)
+        end = max(start, microseconds(segment.end or run.finished_at))
+        useful = min(end, start + overhead) if index else start
+        found.append(Stretch(start, end, segment.location, useful, done))
+        done += end - useful
+    return tuple(found)
+
+
+def pieces(run: FinishedRun, profile: EnergyProfile) -> list[Piece]:
+    """The profile cut along the run's segments; every millijoule lies in exactly one piece.
+
+    Energy of a slice goes to the time that it shares with segments, in proportion; a slice beside all of them stays
+    where it is, at the location of the nearest one.
+    """
+    track = stretches(run)
+    cut = [piece for part in profile.slices for piece in _cut(part, track)]
+    return _without_pause_energy(cut, track, round(run.request.pause_energy_j * 1000))
+
+
+def _cut(part: EnergySlice, track: Sequence[Stretch]) -> Iterator[Piece]:
+    start, end = microseconds(part.start), microseconds(part.end)
+    bands: list[tuple[int, int, Stretch, bool]] = []
+    for stretch in track:
+        middle = stretch.overhead_end
+        for first, last, useful in ((stretch.start, middle, False), (middle, stretch.end, True)):
+            begin, stop = max(start, first), min(end, last)
+            if begin < stop:
+                bands.append((begin, stop, stretch, useful))
+    if not bands:
+        near = min(track, key=lambda stretch: max(stretch.start - start, start - stretch.end, 0))
+        bands = [(start, end, near, True)]
+    shares = apportion(part.millijoules, [stop - begin for begin, stop, _, _ in bands])
+    for (begin, stop, stretch, useful), share in zip(bands, shares, strict=True):
+        offset, offset_end = stretch.offset_of(begin), stretch.offset_of(stop)
+        needed = share if useful else 0
+        yield Piece(part.method, stretch.location, share, needed, begin, stop, offset, offset_end)
+
+
+def _without_pause_energy(cut: Sequence[Piece], track: Sequence[Stretch], each_mj: int) -> list[Piece]:
+    """Takes what each pause cost beside its time from the segment after it; a declared power never contained it."""
+    left = dict.fromkeys((stretch.start for stretch in track[1:]), each_mj)
+    result = []
+    for piece in cut:
+        began = max((start for start in left if start <= piece.start), default=None)
+        taken = 0
+        if began is not None and piece.method is not Method.DECLARED:
+            taken = min(left[began], piece.needed_mj)
+            left[began] -= taken
+        result.append(piece if not taken else _lighter(piece, taken))
+    return result
+
+
+def _lighter(piece: Piece, taken: int) -> Piece:
+    return Piece(
+        piece.method, piece.location, piece.millijoules, piece.needed_mj - taken,
+        piece.start, piece.end, piece.offset, piece.offset_end,
+    )  # fmt: skip
+
+
+Interval = tuple[int, int]
+
+
+def union(intervals: Iterable[Interval]) -> list[Interval]:
+    """The intervals merged, in order; an instant counts as a microsecond, for its value is used too."""
+    merged: list[Interval] = []
+    for start, end in sorted((start, max(end, start + 1)) for start, end in intervals):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+class Grid:
+    """One zone's intensity, asked at exact microseconds."""
+
+    def __init__(self, series: IntensitySeries) -> None:
+        self.zone = series.zone
+        self.provider = series.provider
+        self.measure = series.measure
+        self._borders: list[int] = [1_000_000 * int(border) for border in series.borders]
+        self._values: list[int] = series.micrograms.tolist()
+        self._kinds: list[int] = series.kinds.tolist()
+        self._sums: list[int] = [1_000_000 * int(value) for value in series.integral]
+
+    def covers(self, start: int, end: int) -> bool:
+        return self._borders[0] <= start and end <= self._borders[-1]
+
+    def emissions_ug(self, millijoules: int, start: int, end: int, pue: Fraction) -> int:
+        """Micrograms of energy drawn evenly over [start, end): rounded to the nearest, once. An instant has its value."""
+        end = max(end, start + 1)
+        exact = Fraction(millijoules * self._integral(start, end), (end - start) * MILLIJOULES_PER_KWH)
+        return nearest(exact * pue)
+
+    def kinds(self, start: int, end: int) -> set[Kind]:
+        return {_KINDS[index] for index in self._kinds[self._at(start) : self._before(end)]}
+
+    def used(self, intervals: Iterable[Interval]) -> Iterator[IntensityUsed]:
+        """The values in force over the intervals, equal neighbours as one."""
+        for start, end in intervals:
+            first, last = self._at(start), self._before(end)
+            begin = start
+            for index in range(first, last):
+                stop = min(end, self._borders[index + 1])
+                same = index + 1 < last and self._same(index, index + 1)
+                if same:
+                    continue
+                kind = _KINDS[self._kinds[index]]
+                yield IntensityUsed(self.zone, instant_at(begin), instant_at(stop), self._values[index], kind)
+                begin = stop
+
+    def _same(self, one: int, other: int) -> bool:
+        return (self._values[one], self._kinds[one]) == (self._values[other], self._kinds[other])
+
+    def _integral(self, start: int, end: int) -> int:
+        return self._until(end) - self._until(start)
+
+    def _until(self, microsecond: int) -> int:
+        index = min(self._at(microsecond), len(self._values) - 1)
+        return self._sums[index] + (microsecond - self._borders[index]) * self._values[index]
+
+    def _at(self, microsecond: int) -> int:
+        return bisect_right(self._borders, microsecond) - 1
+
+    def _before(self, microsecond: int) -> int:
+        return bisect_left(self._borders, microsecond)

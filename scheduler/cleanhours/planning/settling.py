@@ -1,0 +1,248 @@
+"""Settling: what a finished run really cost, what it would have cost at home at once, and which of our acts avoided what.
+
+The measured energy is replayed on actual intensity five times, changing one thing at a time from the baseline to what
+was: started later, elsewhere, paused, scaled, capped. Everything is whole millijoules and micrograms; a slice of energy is
+rounded once, to the nearest microgram, in each replay, so that the differences between replays add up exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from cleanhours.domain.accounts import Cause, Entry, IntensityUsed, MethodShare, Settled
+from cleanhours.domain.deadlines import released_from
+from cleanhours.domain.energy import EnergyProfile, Method
+from cleanhours.domain.errors import ConfigurationError, SeriesError
+from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
+from cleanhours.domain.jobs import FinishedRun, JobState
+from cleanhours.domain.locations import Location
+from cleanhours.domain.times import format_instant
+from cleanhours.planning.counterfactuals import Draw, replays_of, transfers, without_transfers
+from cleanhours.planning.replaying import (
+    Grid,
+    Interval,
+    Piece,
+    apportion,
+    instant_at,
+    microseconds,
+    nearest,
+    pieces,
+    stretches,
+    union,
+)
+
+TYPICAL_AFTER: Final = timedelta(days=7)
+"""So long after a run its actual intensity may still be published; then it is closed on typical values."""
+
+RETRY: Final = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """The run cannot be settled with what is published; `until` is when asking again may help."""
+
+    until: datetime
+    reason: str
+
+
+def spans(run: FinishedRun, locations: Mapping[str, Location]) -> dict[str, tuple[datetime, datetime]]:
+    """Per grid zone, [start, end) of the actual intensity that settling the run needs: the real run's and the baseline's."""
+    track = stretches(run)
+    if not track:
+        return {}
+    homes = [run.home, *(stretch.location for stretch in track)]
+    _check_known(homes, locations)
+    begin = min(track[0].start, microseconds(released_from(run.request)))
+    end = max(stretch.end for stretch in track)
+    end = max(end, begin + track[-1].done + track[-1].end - track[-1].overhead_end, begin + 1)
+    # a whole second more: series know whole seconds
+    span = (instant_at(begin), instant_at(end) + timedelta(seconds=1))
+    return {locations[name].zone: span for name in homes}
+
+
+def settle(  # noqa: PLR0913 - each is a word of its own
+    run: FinishedRun,
+    profile: EnergyProfile,
+    actuals: Mapping[str, IntensitySeries],
+    locations: Mapping[str, Location],
+    *,
+    now: datetime,
+    final_after: timedelta | Mapping[str, timedelta],
+    transfer_kwh_per_gb: float = 0.0,
+    typical_after: timedelta = TYPICAL_AFTER,
+    unmeasured: str = "",
+) -> Entry | NotYet:
+    """The account of `run`, whose meters found `profile` (before PUE), on `actuals` per grid zone.
+
+    FINAL when every interval that the run and its replays touch is actual and older than `final_after` (per zone, or
+    one for all); PROVISIONAL while some is young or estimated; TYPICAL when `typical_after` has passed and some is
+    known only as typical. Where something is not covered, or typical only and the wait not over: NotYet.
+
+    A run with an empty profile becomes an entry without amounts that says why (`unmeasured`). Moving `data_bytes` from
+    home costs `transfer_kwh_per_gb` per 10^9 bytes the first time the run goes to each other location, half of it at
+    each end's intensity, without PUE; a profile that an earlier settlement extended by it may be handed in again. Raises ConfigurationError for a location that is no longer configured and
+    SeriesError for actuals that measure different things.
+    """
+    if not run.segments:
+        return _unmeasured(run, profile, now, unmeasured or "it never ran")
+    if not profile.slices:
+        return _unmeasured(run, profile, now, unmeasured or "no meter knew its energy")
+    _check_known([run.home, *(segment.location for segment in run.segments)], locations)
+    profile = without_transfers(profile)
+    moves = transfers(run, transfer_kwh_per_gb)
+    parts = pieces(run, profile)
+    replays = replays_of(run, parts, moves, locations)
+    grids = {zone: Grid(series) for zone, series in actuals.items()}
+    used = {zone: _intervals(replays, zone) for zone in sorted({d.zone for r in replays for d in r})}
+    state = _state(run, used, grids, now, final_after, typical_after)
+    if isinstance(state, NotYet):
+        return state
+    whole = replace(profile, slices=(*profile.slices, *moves))
+    entry = _account(run, whole, replays, {zone: grids[zone] for zone in used})
+    return replace(entry, location=_main_location(parts), settled=state, settled_at=now)
+
+
+def _account(
+    run: FinishedRun,
+    profile: EnergyProfile,
+    replays: Sequence[Sequence[Draw]],
+    grids: Mapping[str, Grid],
+) -> Entry:
+    grams = [sum(_emissions(draw, grids) for draw in replay) for replay in replays]
+    joules = [sum(nearest(draw.millijoules * draw.pue) for draw in replay) for replay in replays]
+    return Entry(
+        run=run,
+        location=run.home,
+        settled=Settled.PROVISIONAL,
+        settled_at=run.finished_at,
+        measure=_measure(grids),
+        providers=tuple(sorted({grid.provider for grid in grids.values()})),
+        profile=profile,
+        emissions_ug=grams[-1],
+        baseline_ug=grams[0],
+        avoided_ug=_by_cause(grams),
+        energy_avoided_mj=_by_cause(joules),
+        shares=_shares(profile, grams[-1], grams[0]),
+        intensity=_used(replays[-1], grids),
+        baseline_intensity=_used(replays[0], grids),
+        deadline_kept=promise_kept(run),
+    )
+
+
+def _emissions(draw: Draw, grids: Mapping[str, Grid]) -> int:
+    return grids[draw.zone].emissions_ug(draw.millijoules, draw.start, draw.end, draw.pue)
+
+
+def _used(replay: Sequence[Draw], grids: Mapping[str, Grid]) -> tuple[IntensityUsed, ...]:
+    return tuple(part for zone, grid in grids.items() for part in grid.used(_intervals([replay], zone)))
+
+
+def _intervals(replays: Sequence[Sequence[Draw]], zone: str) -> list[Interval]:
+    return union((draw.start, draw.end) for replay in replays for draw in replay if draw.zone == zone)
+
+
+def _state(
+    run: FinishedRun,
+    used: Mapping[str, Sequence[Interval]],
+    grids: Mapping[str, Grid],
+    now: datetime,
+    final_after: timedelta | Mapping[str, timedelta],
+    typical_after: timedelta,
+) -> Settled | NotYet:
+    kinds: set[Kind] = set()
+    young = False
+    for zone, intervals in used.items():
+        for start, end in intervals:
+            if zone not in grids or not grids[zone].covers(start, end):
+                return _missing(zone, start, end, now)
+            kinds |= grids[zone].kinds(start, end)
+        wait = final_after if isinstance(final_after, timedelta) else final_after[zone]
+        young = young or instant_at(intervals[-1][1]) - timedelta(microseconds=1) + wait > now
+    if Kind.TYPICAL in kinds:
+        closing = run.finished_at + typical_after
+        if now < closing:
+            return NotYet(min(closing, now + RETRY), "only typical intensity is known yet")
+        return Settled.TYPICAL
+    return Settled.PROVISIONAL if young or kinds != {Kind.ACTUAL} else Settled.FINAL
+
+
+def _missing(zone: str, start: int, end: int, now: datetime) -> NotYet:
+    stop = instant_at(end)
+    over = f"{format_instant(instant_at(start))} to {format_instant(stop)}"
+    return NotYet(max(stop, now + RETRY), f"the intensity of {zone} over {over} is not published yet")
+
+
+def _by_cause(amounts: Sequence[int]) -> dict[Cause, int]:
+    return {cause: amounts[index] - amounts[index + 1] for index, cause in enumerate(Cause)}
+
+
+def _shares(profile: EnergyProfile, emissions: int, baseline: int) -> tuple[MethodShare, ...]:
+    """Grams split in proportion to joules: a method's slice of the energy is its slice of the emissions."""
+    methods = [method for method in Method if any(part.method is method for part in profile.slices)]
+    energy = [sum(part.millijoules for part in profile.slices if part.method is m) for m in methods]
+    meters = [tuple(sorted({part.meter for part in profile.slices if part.method is m})) for m in methods]
+    rows = zip(
+        methods, meters, energy, apportion(emissions, energy), apportion(baseline, energy), strict=True
+    )
+    return tuple(MethodShare(*row) for row in rows)
+
+
+def _main_location(parts: Sequence[Piece]) -> str:
+    """Where most of the energy was drawn, the first of equals: a row wears one location."""
+    drawn: dict[str, int] = {}
+    for part in parts:
+        drawn[part.location] = drawn.get(part.location, 0) + part.millijoules
+    return max(drawn, key=lambda name: drawn[name])
+
+
+def _measure(grids: Mapping[str, Grid]) -> Measure:
+    measures = {grid.measure: zone for zone, grid in grids.items()}
+    if len(measures) > 1:
+        found = "; ".join(f"{zone}: {measure}" for measure, zone in measures.items())
+        raise SeriesError(f"a run cannot be settled on intensities that measure different things: {found}")
+    return next(iter(measures))
+
+
+def promise_kept(run: FinishedRun) -> bool | None:
+    """Whether the run kept its deadline and its bound on lost time; None where there was none, or it ended otherwise.
+
+    Lost is whatever was not useful running between the first allowed start and the end: waiting, pauses and the
+    checkpoints of our pauses. A run that failed before its deadline neither kept nor broke it.
+    """
+    request = run.request
+    if not request.flexible or run.state is JobState.CANCELLED:
+        return None
+    late = request.deadline is not None and run.finished_at > request.deadline
+    if request.max_delay is not None:
+        useful = sum(stretch.end - stretch.overhead_end for stretch in stretches(run))
+        lost = run.finished_at - released_from(request) - timedelta(microseconds=useful)
+        late = late or lost > request.max_delay
+    return False if late else True if run.state is JobState.SUCCEEDED else None
+
+
+def _unmeasured(run: FinishedRun, profile: EnergyProfile, now: datetime, why: str) -> Entry:
+    return Entry(
+        run=run,
+        location=run.segments[-1].location if run.segments else run.home,
+        settled=Settled.FINAL,
+        settled_at=now,
+        measure=Measure(),
+        providers=(),
+        profile=profile,
+        emissions_ug=None,
+        baseline_ug=None,
+        deadline_kept=promise_kept(run),
+        unmeasured=why,
+    )
+
+
+def _check_known(names: Sequence[str], locations: Mapping[str, Location]) -> None:
+    unknown = sorted(set(names) - set(locations))
+    if unknown:
+        raise ConfigurationError(
+            f"runs were at {', '.join(map(repr, unknown))}, which is no configured location; known: "
+            + (", ".join(sorted(locations)) or "none")
+        )

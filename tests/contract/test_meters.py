@@ -1,0 +1,88 @@
+"""Every meter keeps the promises of its port: the fake, and those that are shipped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cleanhours.domain.jobs import FinishedRun, Job, JobKey, JobState, RunSegment
+from cleanhours.domain.requests import JobRequest
+from cleanhours.ports import Meter, Sampling
+from cleanhours.testing.clocks import FakeClock
+from cleanhours.testing.meters import START, FakeMeter, MeterContract, a_finished_run
+from cleanhours_plugins.meters.declared import DeclaredMeter
+from cleanhours_plugins.meters.nvml import NvmlMeter
+from cleanhours_plugins.meters.processes import ProcessMeter
+from cleanhours_plugins.meters.rapl import RaplMeter
+from tests.unit.meters.machines import Machine
+from tests.unit.meters.test_meters import FakeNvml
+
+MINUTE = timedelta(minutes=1)
+
+
+def alive() -> Job:
+    return Job(
+        key=JobKey("local", "1"),
+        name="train",
+        namespace="ada",
+        state=JobState.RUNNING,
+        request=JobRequest(submitted=START),
+        home="home",
+        segments=(RunSegment(START, None, "home", ("100",)),),
+    )
+
+
+def ended() -> FinishedRun:
+    return a_finished_run(
+        segments=(RunSegment(START, START + MINUTE, "home", ("100",)),), finished_at=START + MINUTE
+    )
+
+
+class TestFake(MeterContract):
+    @pytest.fixture
+    def metered(self) -> tuple[Meter, FinishedRun]:
+        return FakeMeter(), a_finished_run()
+
+
+class TestDeclared(MeterContract):
+    @pytest.fixture
+    def metered(self) -> tuple[Meter, FinishedRun]:
+        return DeclaredMeter(), replace(a_finished_run(), request=JobRequest(submitted=START, power_w=100.0))
+
+
+class TestProcesses(MeterContract):
+    @pytest.fixture
+    def metered(self) -> tuple[Meter, FinishedRun]:
+        return ProcessMeter(0.74, 3.5), a_finished_run(usage={"cpu_seconds": 7.0, "max_rss_bytes": 1e9})
+
+
+class TestRapl(MeterContract):
+    @pytest.fixture
+    def metered(self, tmp_path: Path) -> tuple[Meter, FinishedRun]:
+        machine, clock = Machine(tmp_path), FakeClock(START)
+        meter = RaplMeter(clock, machine.powercap, machine.proc)
+        assert isinstance(meter, Sampling)
+        for seconds in (0, 60):
+            machine.counter("intel-rapl:0", "package-0", seconds * 1_000_000)
+            machine.busy(seconds)
+            machine.process(100, seconds, session=100)
+            meter.sample([alive()])
+            clock.advance(MINUTE)
+        return meter, ended()
+
+
+class TestNvml(MeterContract):
+    @pytest.fixture
+    def metered(self, tmp_path: Path) -> tuple[Meter, FinishedRun]:
+        machine, clock, library = Machine(tmp_path), FakeClock(START), FakeNvml((0, (100,)))
+        machine.process(100, 0, session=100)
+        meter = NvmlMeter(clock, machine.proc, library)
+        assert isinstance(meter, Sampling)
+        for counter in (0, 60_000):
+            library.gpus = [(counter, (100,))]
+            meter.sample([alive()])
+            clock.advance(MINUTE)
+        return meter, ended()

@@ -1,0 +1,291 @@
+"""What Prometheus is told: the ledger's figures, the last tick, and never too many series."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from cleanhours.adapters.exposition import PREFIX, Exposition, PrometheusTelemetry
+from cleanhours.adapters.exposition.families import JOBS_LIMIT, SERIES_LIMIT
+from cleanhours.adapters.exposition.labels import clean_label, namespaces_with_label
+from cleanhours.domain.accounts import Cause, MethodShare, Settled, Totals
+from cleanhours.domain.energy import Method
+from cleanhours.domain.errors import TemporaryError
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.jobs import Job, JobKey, JobState
+from cleanhours.domain.locations import Location, Room
+from cleanhours.domain.requests import JobRequest
+from cleanhours.domain.resources import Booking, Capacity, Demand
+from cleanhours.domain.snapshots import Snapshot
+from cleanhours.testing.ledger_contract import HOUR, START, a_plan, an_entry
+from cleanhours.testing.ledgers import FakeLedger
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def a_job(uid: str = "1", state: JobState = JobState.HELD, **more: object) -> Job:
+    job = Job(
+        key=JobKey("local", uid),
+        name="train",
+        namespace="ada",
+        state=state,
+        request=JobRequest(submitted=START),
+        home="home",
+        plan=a_plan(start=START + 3 * HOUR, latest_start=START + 5 * HOUR),
+    )
+    return replace(job, **more)  # type: ignore[arg-type]
+
+
+def scraped(exposition: Exposition) -> Series:
+    text = generate_latest(exposition.registry).decode()
+    found: Series = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = (sample.name.removeprefix(PREFIX), tuple(sorted(sample.labels.items())))
+            assert key not in found, f"{key} twice"
+            found[key] = sample.value
+    return found
+
+
+def value(series: Series, name: str, **labels: str) -> float:
+    return series[name, tuple(sorted(labels.items()))]
+
+
+def exposing(
+    *entries: object, ledger: FakeLedger | None = None, places: int = 1, **snapshot: object
+) -> Exposition:
+    ledger = ledger or FakeLedger()
+    for entry in entries:
+        ledger.record(entry)  # type: ignore[arg-type]
+    exposition = Exposition(ledger, PrometheusTelemetry(), clusters=["local"], places=places)
+    exposition.show(Snapshot(now=START, **snapshot))  # type: ignore[arg-type]
+    return exposition
+
+
+PLACE = {"cluster": "local", "location": "home", "namespace": "ada"}
+
+
+def test_final_runs_are_told_in_joules_and_grams() -> None:
+    series = scraped(exposing(an_entry("1"), an_entry("2", settled=Settled.PROVISIONAL)))
+    counted = {**PLACE, "method": "measured"}
+    assert 3600.0 == value(series, "energy_joules_total", **counted)
+    assert 60e-6 == value(series, "emissions_grams_total", **counted)
+    assert 100e-6 == value(series, "emissions_baseline_grams_total", **counted)
+    for settled in ("final", "provisional"):
+        assert 40e-6 == value(series, "emissions_avoided_grams", **PLACE, cause="delayed", settled=settled)
+    assert 0.5 == value(series, "provisional_ratio")
+
+
+def test_avoided_may_be_negative_and_corrections_are_told() -> None:
+    series = scraped(exposing(an_entry("1"), an_entry("1", avoided=-10)))
+    assert -10e-6 == value(series, "emissions_avoided_grams", **PLACE, cause="delayed", settled="final")
+    assert 50e-6 == value(series, "corrections_grams")
+    assert 60e-6 == value(series, "emissions_grams_total", **PLACE, method="measured")
+
+
+def test_only_the_leader_tells_what_comes_from_the_ledger() -> None:
+    series = scraped(exposing(an_entry(), leader=False))
+    assert 0.0 == value(series, "leader")
+    from_the_ledger = ("energy", "emissions", "deadline", "corrections", "settled", "namespaces")
+    assert not [name for name, _ in series if name.startswith(from_the_ledger)]
+
+
+def test_before_the_first_tick_there_is_no_leader() -> None:
+    exposition = Exposition(FakeLedger(), PrometheusTelemetry())
+    assert {("leader", ()): 0.0} == scraped(exposition)
+    assert not exposition.shown
+
+
+def test_a_ledger_that_cannot_be_read_keeps_its_last_sums() -> None:
+    class Losing(FakeLedger):
+        lost = False
+
+        def totals(self) -> Totals:
+            if self.lost:
+                raise TemporaryError("locked")
+            return super().totals()
+
+    ledger = Losing()
+    exposition = exposing(an_entry(), ledger=ledger)
+    before = scraped(exposition)
+    ledger.lost = True
+    assert before == scraped(exposition)
+
+
+def test_jobs_are_counted_by_state_and_planned_start() -> None:
+    jobs = (a_job("1"), a_job("2"), a_job("3", JobState.RUNNING, location="home"))
+    series = scraped(exposing(jobs=jobs))
+    assert 2 == value(series, "jobs", cluster="local", namespace="ada", state="held")
+    assert 1 == value(series, "jobs", cluster="local", namespace="ada", state="running")
+    assert 2 == value(series, "jobs_planned", cluster="local", location="home", starts="6h")
+    assert 0 == value(series, "jobs_at_risk", cluster="local")
+
+
+@pytest.mark.parametrize(
+    ("hours", "starts"), [(-1, "1h"), (1, "1h"), (1.01, "6h"), (24, "24h"), (25, "later")]
+)
+def test_planned_starts_fall_into_four_classes(hours: float, starts: str) -> None:
+    series = scraped(exposing(jobs=(a_job(plan=a_plan(start=START + hours * HOUR)),)))
+    assert 1 == value(series, "jobs_planned", cluster="local", location="home", starts=starts)
+
+
+def test_jobs_past_their_latest_safe_start_are_at_risk() -> None:
+    late = a_job(plan=a_plan(latest_start=START - HOUR))
+    assert 1 == value(scraped(exposing(jobs=(late,))), "jobs_at_risk", cluster="local")
+
+
+def test_capacity_is_told_in_cores_and_bytes() -> None:
+    location = Location("home", "GB", capacity=Capacity(8000, 10**9, None, 4))
+    taken = Booking(START, START + HOUR, Demand(cpu_millicores=1500))
+    over = Booking(START - HOUR, START, Demand(cpu_millicores=1000))
+    job = a_job(
+        state=JobState.RUNNING, location="home", request=JobRequest(submitted=START, demand=Demand(2000))
+    )
+    series = scraped(exposing(jobs=(job,), rooms={"home": Room(location, (taken, over))}))
+    place = {"cluster": "local", "location": "home"}
+    for use, cores in (("total", 8.0), ("ours", 2.0), ("others", 1.5)):
+        assert cores == value(series, "capacity", **place, resource="cpus", use=use)
+    assert 1e9 == value(series, "capacity", **place, resource="memory", use="total")
+    assert not [labels for name, labels in series if name == "capacity" and ("resource", "gpus") in labels]
+
+
+def test_intensity_and_age_of_the_forecast_in_use_are_told() -> None:
+    starts = [START + n * HOUR for n in range(8)]
+    forecast = IntensitySeries.of(
+        "GB",
+        starts,
+        [100 + n for n in range(8)],
+        step=HOUR,
+        provider="neso",
+        issued_at=START - timedelta(minutes=5),
+    )
+    series = scraped(exposing(series={"GB": forecast}))
+    known = {"zone": "GB", "kind": "forecast", "signal": "average"}
+    leads = {
+        lead: value(series, "carbon_intensity_grams_per_kwh", **known, lead=lead)
+        for lead in ("0h", "1h", "6h")
+    }
+    assert {"0h": 100, "1h": 101, "6h": 106} == leads
+    assert 300 == value(series, "forecast_age_seconds", zone="GB", provider="neso")
+
+
+def test_a_living_job_has_a_series_and_two_of_one_name_have_two() -> None:
+    series = scraped(exposing(jobs=(a_job("1"), a_job("2"), a_job("3", name="other"))))
+    names = sorted(dict(labels)["job"] for name, labels in series if name == "job_state")
+    assert ["other", "train 1", "train 2"] == names
+
+
+def test_of_too_many_jobs_those_at_risk_are_told() -> None:
+    jobs = [a_job(str(n), name=f"n{n}") for n in range(JOBS_LIMIT + 100)]
+    jobs.append(a_job("late", name="late", plan=a_plan(latest_start=START - HOUR)))
+    series = scraped(exposing(jobs=tuple(jobs)))
+    names = [dict(labels)["job"] for name, labels in series if name == "job_state"]
+    assert JOBS_LIMIT == len(names)
+    assert "late" in names
+
+
+def test_names_from_outside_are_made_harmless() -> None:
+    series = scraped(exposing(jobs=(a_job(name='x\x1b[31m\n"\\\udcff'),)))
+    (labels,) = [dict(labels) for name, labels in series if name == "job_state"]
+    assert 'x\ufffd[31m\ufffd"\\\ufffd' == labels["job"]
+    assert 120 == len(clean_label("x" * 1000))
+
+
+# --- the budget -----------------------------------------------------------------------------------------------------
+
+
+def test_later_namespaces_are_other_and_nothing_is_lost() -> None:
+    kept = namespaces_with_label(1)
+    entries = [an_entry(str(n), namespace=f"ns{n:03d}") for n in range(kept + 5)]
+    series = scraped(exposing(*entries))
+    told = {
+        dict(labels)["namespace"]: v for (name, labels), v in series.items() if name == "energy_joules_total"
+    }
+    assert [*(f"ns{n:03d}" for n in range(kept)), "other"] == sorted(told)
+    assert 5 * 3600 == told["other"]
+    assert 5 == value(series, "namespaces_in_other")
+    assert SERIES_LIMIT == value(series, "settled_series_limit")
+
+
+def test_a_namespace_keeps_its_label_for_ever() -> None:
+    ledger = FakeLedger()
+    for n in range(60):
+        exposition = exposing(an_entry(str(n), namespace=f"ns{59 - n:02d}"), ledger=ledger)
+        told = {
+            dict(labels)["namespace"] for name, labels in scraped(exposition) if name == "energy_joules_total"
+        }
+        assert {f"ns{59 - m:02d}" for m in range(min(n + 1, namespaces_with_label(1)))} <= told
+
+
+@pytest.mark.parametrize("places", [1, 2, 6])
+def test_settled_families_stay_within_their_limit_at_full_expansion(places: int) -> None:
+    ledger = FakeLedger()
+    uid = 0
+    for namespace in range(namespaces_with_label(places) + 3):
+        for place in range(places):
+            for settled in Settled:
+                uid += 1
+                shares = tuple(MethodShare(method, (), 1, 1, 1) for method in Method)
+                ledger.record(
+                    an_entry(
+                        str(uid),
+                        namespace=f"n{namespace}",
+                        location=f"p{place}",
+                        settled=settled,
+                        shares=shares,
+                    )
+                )
+    families = ("energy_", "emissions_")
+    series = [
+        name for name, _ in scraped(exposing(ledger=ledger, places=places)) if name.startswith(families)
+    ]
+    assert SERIES_LIMIT * 0.6 < len(series) <= SERIES_LIMIT
+
+
+def test_causes_sum_to_what_was_avoided() -> None:
+    entries = [an_entry(str(n), avoided=n, avoided_ug=dict.fromkeys(Cause, 7)) for n in range(3)]
+    series = scraped(exposing(*entries))
+    avoided = sum(v for (name, _), v in series.items() if name == "emissions_avoided_grams")
+    assert pytest.approx(3 * 5 * 7e-6) == avoided
+
+
+# --- what a process measures of itself ------------------------------------------------------------------------------
+
+
+def test_counts_gauges_and_histograms_are_told() -> None:
+    telemetry = PrometheusTelemetry()
+    exposition = Exposition(FakeLedger(), telemetry)
+    for delay in (0.5, 100.0, 1e9):
+        telemetry.observe("start_delay_seconds", delay, cluster="local")
+    telemetry.count("decisions_total", cluster="local", reason="run-now")
+    telemetry.count("decisions_total", 2, cluster="local", reason="run-now")
+    telemetry.set("watch_age_seconds", 7, kind="jobs")
+    series = scraped(exposition)
+    assert 3 == value(series, "decisions_total", cluster="local", reason="run-now")
+    assert 7 == value(series, "watch_age_seconds", kind="jobs")
+    bounds = {
+        le: value(series, "start_delay_seconds_bucket", cluster="local", le=le)
+        for le in ("1.0", "300.0", "+Inf")
+    }
+    assert {"1.0": 1, "300.0": 2, "+Inf": 3} == bounds
+    assert 3 == value(series, "start_delay_seconds_count", cluster="local")
+
+
+def test_what_nobody_documented_is_left_out_and_harms_nobody() -> None:
+    telemetry = PrometheusTelemetry()
+    telemetry.count("nonsense_total")
+    telemetry.count("decisions_total", cluster="local")
+    telemetry.set("leader", 3)
+    telemetry.count("provider_requests_total", -1, provider="x", outcome="ok")
+    assert {("leader", ()): 0.0} == scraped(Exposition(FakeLedger(), telemetry))
+
+
+def test_a_plugin_cannot_flood_the_scrape() -> None:
+    telemetry = PrometheusTelemetry()
+    for n in range(1000):
+        telemetry.count("provider_requests_total", provider=f"p{n}", outcome="ok")
+    assert len(scraped(Exposition(FakeLedger(), telemetry))) < 310

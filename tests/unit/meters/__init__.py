@@ -1,0 +1,1 @@
+"""Meters, each worked out by hand."""
