@@ -1,0 +1,193 @@
+"""Fleets: many jobs planned together against capacity, by least slack, each one exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from cleanhours.domain.intensity import Integers
+from cleanhours.domain.jobs import FINISHED, Job, JobKey, JobState
+from cleanhours.domain.locations import Room
+from cleanhours.domain.plans import Plan, Reason
+from cleanhours.domain.requests import Policy
+from cleanhours.domain.resources import Demand
+from cleanhours.domain.rules import ForecastLevels, Rules
+from cleanhours.planning.bounds import Bounds
+from cleanhours.planning.options import best_option, option_of
+from cleanhours.planning.policies import answer, at_once, choose, rung_of, running_now, soonest, worth_waiting
+from cleanhours.planning.questions import Chain, Option, Place, Progress, Question, ask
+from cleanhours.planning.slots import Run
+from cleanhours.planning.timelines import Timeline
+
+CHUNK: Final = 256
+"""Jobs whose bounds are worked out at once, in the room there is before the first of them."""
+UNKNOWN_RUN_S: Final = 3600
+"""How long a job of unknown duration is taken to occupy its place from now on."""
+
+_GOING_ON = frozenset({JobState.RELEASED, JobState.RUNNING, JobState.MOVING})
+_PAUSED = frozenset({JobState.PAUSED, JobState.PAUSING})
+
+
+def plan_all(
+    now: datetime,
+    jobs: Sequence[Job],
+    rooms: Mapping[str, Room],
+    levels: ForecastLevels,
+    rules: Rules = Rules(),
+    *,
+    memory: object | None = None,
+    out_of_time: Callable[[], bool] | None = None,
+) -> tuple[dict[JobKey, Plan], object | None]:
+    """A plan for every job but the unmanaged ones, and a memory to hand in the next time.
+
+    What runs keeps its room first; then each job, by least slack, takes its optimum in the room that is left. No job is
+    late for want of room: at its latest safe start it runs anyway, reason `capacity` with a note. A job with complaints
+    runs now, `invalid-request`. `rooms` are all known locations by name. `memory` changes speed only and may be None.
+    Once `out_of_time()` says so, jobs that have a plan keep it as it is, and the others get the best window.
+    """
+    locations = {name: room.location for name, room in rooms.items()}
+    chain = Chain(levels)
+    asked = [
+        _Asked(job, ask(job.request, now=now, locations=locations, home=job.home, rules=rules,
+                        progress=progress_of(job), current=job.plan), chain)
+        for job in jobs
+        if job.state not in FINISHED and job.state is not JobState.UNMANAGED
+    ]  # fmt: skip
+    asked.sort(key=lambda one: one.order)
+    fleet = _Fleet(rooms)
+    plans: dict[JobKey, Plan] = {}
+    late = False
+    while asked:
+        if not late and out_of_time is not None and out_of_time():
+            late = True
+            plans.update(fleet.keep(asked))
+            asked = [one for one in asked if one.job.key not in plans]
+        plans.update(fleet.place(asked[:CHUNK]))
+        asked = asked[CHUNK:]
+    return plans, memory
+
+
+def progress_of(job: Job) -> Progress:
+    """What a job has behind it, as the planners read it. Only what really runs can be paused."""
+    going_on, paused = job.state in _GOING_ON, job.state in _PAUSED
+    started = going_on or paused or job.started_at is not None
+    return Progress(
+        remaining=job.remaining,
+        at=(job.location or job.home) if started else None,
+        running=going_on,
+        paused=paused,
+        fixed=job.state in (JobState.RELEASED, JobState.MOVING),
+    )
+
+
+class _Asked:
+    """A job, its question, and its place in the order: what runs, what must run now, then by least slack."""
+
+    __slots__ = ("demand", "job", "order", "question", "rung")
+
+    def __init__(self, job: Job, question: Question, chain: Chain) -> None:
+        self.job = job
+        self.question = question
+        self.demand: Demand = job.request.demand
+        self.rung = Reason.INVALID_REQUEST if job.complaints else rung_of(question, chain)
+        if question.running:
+            phase = 0 if self.rung is not None else 1
+        else:
+            phase = 2 if self.rung in _AT_ONCE or not job.request.flexible else 3
+        self.order = (phase, question.latest, job.key)
+
+
+_AT_ONCE = frozenset({Reason.INVALID_REQUEST, Reason.NO_DURATION})
+
+
+class _RoomFor:
+    """The room that one demand has in the timelines, worked out when asked for."""
+
+    __slots__ = ("demand", "timelines")
+
+    def __init__(self, timelines: Mapping[str, Timeline], demand: Demand) -> None:
+        self.timelines = timelines
+        self.demand = demand
+
+    def gaps(self, name: str) -> Integers | None:
+        timeline = self.timelines.get(name)
+        return None if timeline is None else timeline.gaps(self.demand)
+
+    def fits(self, name: str, runs: Sequence[Run]) -> bool:
+        timeline = self.timelines.get(name)
+        return timeline is None or timeline.fits(self.demand, runs)
+
+
+class _Fleet:
+    """What is booked so far."""
+
+    def __init__(self, rooms: Mapping[str, Room]) -> None:
+        self.timelines = {name: Timeline(room) for name, room in rooms.items()}
+
+    def keep(self, rest: Sequence[_Asked]) -> Iterator[tuple[JobKey, Plan]]:
+        """Books the plans in force of all that would be searched for; the others are to get the best window."""
+        for one in rest:
+            one.question.policy = Policy.LOWEST_WINDOW if one.rung is None else one.question.policy
+            if one.rung is None and one.job.plan is not None:
+                self._book(one, one.job.plan)
+                yield one.job.key, one.job.plan
+
+    def place(self, chunk: Sequence[_Asked]) -> Iterator[tuple[JobKey, Plan]]:
+        """Plans and books the jobs of a chunk, in order."""
+        searched = [(one.question, one.demand) for one in chunk if one.rung is None]
+        bounds = Bounds(searched, self.timelines)
+        row = 0
+        for one in chunk:
+            room = _RoomFor(self.timelines, one.demand)
+            if one.rung is Reason.INVALID_REQUEST:
+                complaints = "; ".join(str(complaint) for complaint in one.job.complaints)
+                plan = at_once(one.question, one.rung, complaints)
+            elif one.rung is not None:
+                plan = answer(one.question, one.rung, room)
+            else:
+                plan = self._chosen(one, room, bounds, row)
+                row += 1
+            self._book(one, plan)
+            yield one.job.key, plan
+
+    def _chosen(self, one: _Asked, room: _RoomFor, bounds: Bounds, row: int) -> Plan:
+        """The job's plan, its candidates tried in the order of their bounds until none can be better."""
+        question = one.question
+        open_bounds = bounds.of(row)
+        run_now = running_now(question)
+        if (
+            question.policy is not Policy.CARBON_TIME
+            and (not open_bounds or not worth_waiting(question, open_bounds[0][0], run_now))
+            and room.fits(question.here.name, run_now.runs)
+        ):
+            return soonest(question, Reason.BELOW_MIN_SAVING, room, run_now=run_now)
+        best: Option | None = None
+        for bound, place, start in open_bounds:
+            if best is not None and best.value < bound:
+                break
+            option = self._option(one, place, start, room, best and best.value)
+            if option is not None and (best is None or option < best):
+                best = option
+        return choose(question, best, room, run_now)
+
+    def _option(
+        self, one: _Asked, place: Place, start: int | None, room: _RoomFor, below: int | None
+    ) -> Option | None:
+        """The optimum at a place: the one found with the bound if it still fits, else a new search."""
+        question, name = one.question, place.location.name
+        if start is not None:
+            runs = ((start, start + question.length),)
+            if room.fits(name, runs):
+                return option_of(question, place, runs)
+        return best_option(question, place, room.gaps(name), below)
+
+    def _book(self, one: _Asked, plan: Plan) -> None:
+        timeline = self.timelines.get(plan.location)
+        if timeline is None:
+            return
+        for segment in plan.segments:
+            start, end = int(segment.start.timestamp()), int(segment.end.timestamp())
+            timeline.book(one.demand, start, end)
+        if not plan.segments:
+            timeline.book(one.demand, one.question.start, one.question.start + UNKNOWN_RUN_S)

@@ -1,0 +1,304 @@
+"""Policies: one job's plan, by a ladder that always answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+
+from cleanhours.domain.locations import Location
+from cleanhours.domain.plans import ForecastId, Plan, Reason, Segment
+from cleanhours.domain.requests import JobRequest, Policy
+from cleanhours.domain.rules import ForecastLevels, Rules
+from cleanhours.domain.times import format_instant, instant_of
+from cleanhours.planning.options import adopt, best_option, option_of
+from cleanhours.planning.questions import (
+    Chain,
+    Option,
+    Place,
+    Progress,
+    Question,
+    ask,
+    grams,
+)
+from cleanhours.planning.rooms import Gaps, GapsGiven, Rooms, first_fit
+from cleanhours.planning.slots import Run
+
+_instant = lru_cache(maxsize=1 << 14)(instant_of)
+
+
+def make_plan(  # noqa: PLR0913
+    request: JobRequest,
+    levels: ForecastLevels,
+    *,
+    now: datetime,
+    locations: Mapping[str, Location],
+    home: str,
+    rules: Rules = Rules(),
+    progress: Progress = Progress(),
+    current: Plan | None = None,
+    gaps: Gaps | None = None,
+) -> Plan:
+    """The plan of one job at `now`; never raises for a well-formed request, never holds one for want of knowledge.
+
+    `levels` is the forecast chain by grid zone. `locations` are all known ones, by name; candidates are `home` and those
+    of `request.locations` that are known. `progress` tells what is done already (`remaining`, default the whole
+    duration) and where: a job that started stays there, a `running` one that cannot pause just goes on, a `paused` one
+    loses its checkpoint time at resumption. `current` is the plan in force: it is kept unless another one saves more
+    than `rules.hysteresis_percent`, and marks a job that was held. `gaps` is where there is room for the job.
+    """
+    question = ask(
+        request, now=now, locations=locations, home=home, rules=rules, progress=progress, current=current
+    )
+    rung = rung_of(question, Chain(levels))
+    rooms = GapsGiven(gaps or {})
+    if rung is not None:
+        return answer(question, rung, rooms)
+    options = []
+    for place in question.places:
+        option = best_option(question, place, rooms.gaps(place.location.name))
+        if option is not None:
+            options.append(option)
+    return choose(question, min(options, default=None), rooms)
+
+
+def rung_of(question: Question, chain: Chain) -> Reason | None:
+    """The rung of the ladder that answers without a search; None where there is something to choose.
+
+    Puts the question on a level of the forecast, where one will do.
+    """
+    known = question.work is not None and chain.put_on_level(question)
+    if question.work is None:
+        return Reason.NO_DURATION
+    if question.goes_on:
+        return Reason.RUN_NOW if question.current is None else question.current.reason
+    if not question.request.flexible:
+        return Reason.RUN_NOW
+    if question.latest < question.start:
+        return _reason_past_latest(question)
+    if question.policy is Policy.RUN_NOW:
+        return Reason.RUN_NOW
+    if question.policy is Policy.DEADLINE_ONLY:
+        return Reason.DEADLINE_ONLY
+    return None if known else Reason.NO_FORECAST
+
+
+def answer(question: Question, rung: Reason, rooms: Rooms) -> Plan:
+    """The plan of a rung. What must run at once does so whatever the room; what may wait, waits for room."""
+    if question.work is None or question.goes_on or not question.request.flexible:
+        return at_once(question, rung)
+    if question.latest < question.start:
+        return at_once(question, rung, "" if question.running else "the latest safe start has passed")
+    if rung is Reason.DEADLINE_ONLY:
+        run = (question.latest, question.latest + question.length)
+        return assemble(question, question.here, (run,), rung)
+    return soonest(question, rung, rooms, "no forecast covers the work" if rung is Reason.NO_FORECAST else "")
+
+
+def _reason_past_latest(question: Question) -> Reason:
+    current = question.current
+    if current is None:
+        return Reason.NO_SLACK
+    if question.running or current.start <= question.now:
+        return current.reason
+    return Reason.DEADLINE_GUARD
+
+
+def choose(question: Question, best: Option | None, rooms: Rooms, run_now: Option | None = None) -> Plan:
+    """The plan: the best option, unless it is not worth waiting for, or not worth leaving the current plan for."""
+    run_now = running_now(question) if run_now is None else run_now
+    if best is None:
+        return soonest(question, Reason.CAPACITY, rooms)
+    if not worth_waiting(question, best.carbon, run_now):
+        at_last = soonest_option(question, rooms, run_now)
+        if at_last is run_now:
+            return assemble_option(question, run_now, Reason.BELOW_MIN_SAVING, run_now)
+        if at_last is not None and not worth_waiting(question, best.carbon, at_last):
+            return assemble_option(question, at_last, Reason.CAPACITY, run_now, NO_ROOM_YET)
+    current = question.current
+    if current is not None:
+        kept = adopt(question, rooms)
+        if (
+            kept is not None
+            and (kept.value - best.value) * 100 <= question.rules.hysteresis_percent * kept.value
+        ):
+            return assemble_option(question, kept, current.reason, run_now)
+    return assemble_option(question, best, _reason_of(question), run_now)
+
+
+def soonest_option(question: Question, rooms: Rooms, run_now: Option) -> Option | None:
+    """What there is instead of waiting: running at once, or where there is no room, the first room there is."""
+    if rooms.fits(question.here.name, run_now.runs):
+        return run_now
+    found = _first_room(question, rooms)
+    place = found and next((place for place in question.places if place.location is found[2]), None)
+    if found is None or place is None:
+        return None
+    run = (found[0], found[0] + question.length)
+    return option_of(question, place, (run,)) if run[1] <= place.table.borders[-1] else None
+
+
+def _first_room(question: Question, rooms: Rooms) -> tuple[int, int, Location] | None:
+    earliest = []
+    for rank, location in enumerate((question.here, *question.locations)):
+        start = first_fit(rooms.gaps(location.name), question.length, question.start, question.latest)
+        if start is not None:
+            earliest.append((start, rank, location))
+    return min(earliest, key=lambda found: found[:2], default=None)
+
+
+def running_now(question: Question) -> Option:
+    """What running at once would emit, where the job would run unmodified."""
+    here = question.here_place
+    if here is None:
+        raise ValueError("a question without a forecast has no options")
+    return option_of(question, here, ((question.start, question.start + question.length),))
+
+
+def worth_waiting(question: Question, carbon: int, run_now: Option) -> bool:
+    """Whether a cost saves enough against running at once.
+
+    A wait that is nearly over is finished: what it still saves shrinks to nothing as its end comes near, and a job that
+    waited all night for the sun is not to be released a minute before sunrise as not worth the wait.
+    """
+    if _wait_nearly_over(question):
+        return True
+    saving = run_now.carbon - carbon
+    return saving > 0 and saving * 100 >= question.rules.minimum_saving_percent * run_now.carbon
+
+
+def _wait_nearly_over(question: Question) -> bool:
+    """Whether a plan that was worth waiting for starts within a tenth of the job's length."""
+    current = question.current
+    if current is None or question.running or current.reason not in _WAITED_FOR:
+        return False
+    return (int(current.start.timestamp()) - question.start) * 10 <= question.length
+
+
+_WAITED_FOR = frozenset({Reason.LOWEST_WINDOW, Reason.LOWEST_SLOTS, Reason.CARBON_TIME})
+
+
+def _reason_of(question: Question) -> Reason:
+    if question.policy is Policy.CARBON_TIME:
+        return Reason.CARBON_TIME
+    return Reason.LOWEST_SLOTS if question.pausable else Reason.LOWEST_WINDOW
+
+
+def at_once(question: Question, reason: Reason, note: str = "") -> Plan:
+    """Runs from the earliest start on, where the job would run unmodified, whatever the capacity."""
+    runs = () if question.work is None else ((question.start, question.start + question.length),)
+    return assemble(question, question.here, runs, reason, note)
+
+
+def soonest(
+    question: Question, reason: Reason, rooms: Rooms, note: str = "", run_now: Option | None = None
+) -> Plan:
+    """Runs at once if there is room; else at the earliest instant and location with room; else when it must."""
+    name, length = question.here.name, question.length
+    run = (question.start, question.start + length)
+    if reason is not Reason.CAPACITY and rooms.fits(name, (run,)):
+        if run_now is not None:
+            return assemble_option(question, run_now, reason, run_now)
+        return assemble(question, question.here, (run,), reason, note)
+    found = _first_room(question, rooms)
+    if found is not None:
+        start, _, location = found
+        return assemble(question, location, ((start, start + length),), Reason.CAPACITY, NO_ROOM_YET)
+    run = (question.latest, question.latest + length)
+    return assemble(question, question.here, (run,), Reason.CAPACITY, NO_ROOM_AT_ALL)
+
+
+NO_ROOM_YET = "it waits for room"
+NO_ROOM_AT_ALL = "there is no room before its latest safe start: its deadline goes before capacity"
+
+
+def assemble(
+    question: Question, location: Location, runs: Sequence[Run], reason: Reason, note: str = ""
+) -> Plan:
+    """The plan for these runs, with figures where the forecast covers them."""
+    places = [place for place in (question.home_place, *question.places) if place is not None]
+    place = next((place for place in places if place.location is location), None)
+    if place is not None and runs:
+        borders = place.series.borders
+        if borders[0] <= runs[0][0] and runs[-1][1] <= borders[-1]:
+            return assemble_option(question, option_of(question, place, runs), reason, None, note)
+    start = _instant(runs[0][0] if runs else question.start)
+    return Plan(
+        location=location.name,
+        zone=location.zone,
+        start=start,
+        end=_instant(runs[-1][1]) if runs else None,
+        segments=_segments(location, runs),
+        latest_start=_instant(question.latest),
+        reason=reason,
+        baseline_g=_baseline(question) if runs else None,
+        power_w=question.request.planned_power_w,
+        power_assumed=question.request.power_w is None,
+        note=note,
+    )
+
+
+def assemble_option(
+    question: Question, option: Option, reason: Reason, run_now: Option | None, note: str = ""
+) -> Plan:
+    """The plan that an option makes. `run_now` saves working out the baseline where it is the same."""
+    place, location = option.place, option.place.location
+    series = place.series
+    issued = series.issued_at
+    age = None if issued is None else (question.now - issued).total_seconds()
+    segments = _segments(location, option.runs)
+    if run_now is not None and not question.paused and run_now.place is question.home_place:
+        baseline: float | None = grams(question, run_now.carbon)
+    else:
+        baseline = _baseline(question)
+    return Plan(
+        location=location.name,
+        zone=location.zone,
+        start=segments[0].start,
+        end=segments[-1].end,
+        segments=segments,
+        latest_start=_instant(question.latest),
+        reason=reason,
+        mean_g_per_kwh=option.integral / (option.seconds * 1_000_000),
+        expected_g=grams(question, option.carbon),
+        baseline_g=baseline,
+        signal=series.measure.signal,
+        scope=series.measure.scope,
+        forecast=ForecastId(series.provider, issued, age),
+        power_w=question.request.planned_power_w,
+        power_assumed=question.request.power_w is None,
+        note=note or _note(question, place, reason),
+    )
+
+
+def _segments(location: Location, runs: Sequence[Run]) -> tuple[Segment, ...]:
+    name, zone = location.name, location.zone
+    return tuple(Segment(_instant(start), _instant(end), name, zone) for start, end in runs)
+
+
+def _baseline(question: Question) -> float | None:
+    """The work as it would run unmodified: at home from the earliest start on, without pauses and their costs."""
+    home, work = question.home_place, question.work
+    if home is None or work is None:
+        return None
+    table, start = home.table, question.start
+    return grams(question, (table.integral_at(start + work) - table.integral_at(start)) * home.pue_ppm)
+
+
+def _note(question: Question, place: Place, reason: Reason) -> str:
+    """What else the owner should know."""
+    if reason not in _CHOSEN:
+        return ""
+    known_until = int(place.series.borders[-1])
+    notes = []
+    if question.policy is Policy.ELASTIC:
+        notes.append("it cannot be scaled here")
+    if known_until < question.end:
+        ends = format_instant(_instant(known_until))
+        notes.append(
+            f"the forecast ends {ends}, before the slack does: planned inside it, to be planned again"
+        )
+    return "; ".join(notes)
+
+
+_CHOSEN = frozenset({Reason.LOWEST_WINDOW, Reason.LOWEST_SLOTS, Reason.CARBON_TIME, Reason.BELOW_MIN_SAVING})

@@ -1,0 +1,255 @@
+"""Questions: one job's request in whole numbers, as the planners read it.
+
+Costs are compared exactly, across locations too: a cost is an integer in µg/kWh x s x millionths of PUE. Energy that does
+not follow the running time (transfers, pauses) and delay charges are divided by the power, so that a cost times the power
+is a mass of CO2e.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from cleanhours.domain.deadlines import latest_safe_start
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.locations import Location
+from cleanhours.domain.plans import Plan
+from cleanhours.domain.requests import JobRequest, Policy
+from cleanhours.domain.rules import ForecastLevels, Rules
+from cleanhours.domain.times import epoch, epoch_after, seconds_of
+from cleanhours.planning.slots import Run
+from cleanhours.planning.windows import Table, table_of
+
+MILLION: Final = 1_000_000
+COST_PER_MICROGRAM_W: Final = 3_600_000 * MILLION
+"""A microgram is this many units of cost, divided by the power in watts: J per kWh x millionths."""
+
+_NOTHING: Final = timedelta(0)
+
+
+class Progress(NamedTuple):
+    """What a job has behind it. `at` is where it started (it stays there); None for a job that never ran."""
+
+    remaining: timedelta | None = None
+    at: str | None = None
+    running: bool = False
+    paused: bool = False
+    fixed: bool = False
+    """Whether a running job cannot be paused just now."""
+
+
+class Place(NamedTuple):
+    """A candidate: a location, its forecast, and its order among equals (home first)."""
+
+    location: Location
+    series: IntensitySeries
+    pue_ppm: int
+    rank: int
+    table: Table
+
+
+class Option(NamedTuple):
+    """A possible plan; options compare by cost, then by the earlier start, then home first.
+
+    `value` is `carbon` plus what delay is charged; `integral` and `seconds` (pauses' energy included) give the mean.
+    """
+
+    value: int
+    start: int
+    rank: int
+    carbon: int
+    integral: int
+    seconds: int
+    runs: tuple[Run, ...]
+    place: Place
+
+
+@dataclass(slots=True)
+class Question:
+    """A request in epoch seconds. `work` is None where the duration is unknown, `here` where the job runs unmoved."""
+
+    request: JobRequest
+    now: datetime
+    rules: Rules
+    home: Location
+    here: Location
+    locations: tuple[Location, ...]
+    policy: Policy
+    work: int | None
+    start: int
+    """The earliest start: now, rounded up, or the owner's own."""
+    latest: int
+    """The latest safe start, or resume."""
+    end: int
+    """When everything must have ended: pauses move with it."""
+    lost: int
+    """Seconds of running time that each resumption loses."""
+    running: bool
+    paused: bool
+    goes_on: bool
+    """Whether it runs and nothing can be chosen about that."""
+    current: Plan | None
+    places: tuple[Place, ...] = ()
+    """The candidates on one level of the forecast; empty where there is no forecast."""
+    home_place: Place | None = None
+    here_place: Place | None = None
+
+    @property
+    def length(self) -> int:
+        """Seconds of running without a further pause: the work, and what the resumption loses that comes first."""
+        return (self.work or 0) + (self.lost if self.paused else 0)
+
+    @property
+    def pausable(self) -> bool:
+        return self.request.interruptible and self.policy in (Policy.LOWEST_SLOTS, Policy.ELASTIC)
+
+    @property
+    def pauses_are_free(self) -> bool:
+        rules, request = self.rules, self.request
+        return not (
+            self.lost
+            or request.pause_energy_j
+            or request.minimum_run
+            or rules.minimum_run
+            or request.maximum_pauses is not None
+            or rules.maximum_pauses is not None
+        )
+
+
+def ask(
+    request: JobRequest,
+    *,
+    now: datetime,
+    locations: Mapping[str, Location],
+    home: str,
+    rules: Rules,
+    progress: Progress,
+    current: Plan | None,
+) -> Question:
+    """The question that a request asks at an instant. Names of locations that nobody knows are left out."""
+    at_home = locations.get(home) or Location(home, home)
+    at = progress.at
+    here = at_home if at is None or at == home else locations.get(at) or Location(at, at)
+    remaining = request.duration if progress.remaining is None else progress.remaining
+    ran = progress.running or progress.paused
+    restart = request.checkpoint if ran else _NOTHING
+    latest = epoch(latest_safe_start(request, remaining or _NOTHING, rules.margins, restart=restart))
+    start = epoch_after(now)
+    if request.earliest is not None and not ran:
+        start = max(start, epoch_after(request.earliest))
+    work = None if remaining is None else max(seconds_of(remaining), 1)
+    lost = seconds_of(request.checkpoint) if request.checkpoint else 0
+    if at is not None:
+        candidates: tuple[Location, ...] = (here,)
+    elif request.locations:
+        others = (locations[name] for name in request.locations if name != home and name in locations)
+        candidates = (at_home, *others)
+    else:
+        candidates = (at_home,)
+    policy = request.policy or (Policy.LOWEST_SLOTS if request.interruptible else Policy.LOWEST_WINDOW)
+    return Question(
+        request, now, rules, at_home, here, candidates, policy, work, start, latest,
+        latest + (lost if ran else 0) + (work or 0), lost, progress.running, progress.paused,
+        progress.running and (progress.fixed or not request.interruptible), current,
+    )  # fmt: skip
+
+
+class Chain:
+    """The forecast chain as one or many questions see it; what candidates have in common is worked out once."""
+
+    def __init__(self, levels: ForecastLevels) -> None:
+        self.levels = levels
+        self._known: dict[tuple[int, ...], list[_Level]] = {}
+        self._homes: dict[int, Place] = {}
+
+    def put_on_level(self, question: Question) -> bool:
+        """Puts the candidates on the first level that knows them all, and home, over [start, start + length).
+
+        All of a level's series must share signal and scope. False where no level will do.
+        """
+        if len(self.levels) == 1 and question.locations == (question.home,):
+            return self._put_home(question)
+        key = (id(question.home), *map(id, question.locations))
+        levels = self._known.get(key)
+        if levels is None:
+            levels = self._known[key] = [*self._levels_of(question.home, question.locations)]
+        first, last = question.start, question.start + question.length
+        for level in levels:
+            if level.begins <= first and last <= level.ends:
+                question.home_place, question.places = level.home, level.places
+                question.here_place = level.home if question.here is question.home else level.places[0]
+                return True
+        return False
+
+    def _put_home(self, question: Question) -> bool:
+        """The same for the commonest case, quicker."""
+        home = question.home
+        series = self.levels[0].get(home.zone)
+        if series is None:
+            return False
+        table = table_of(series)
+        if table.borders[0] > question.start or question.start + question.length > table.borders[-1]:
+            return False
+        place = self._homes.get(id(home))
+        if place is None:
+            place = self._homes[id(home)] = Place(home, series, pue_ppm(home), 0, table)
+        question.home_place = question.here_place = place
+        question.places = (place,)
+        return True
+
+    def _levels_of(self, home: Location, locations: Sequence[Location]) -> Iterator[_Level]:
+        wanted = (home, *(location for location in locations if location is not home))
+        for level in self.levels:
+            series = [level[location.zone] for location in wanted if location.zone in level]
+            if len(series) < len(wanted) or len({(s.measure.signal, s.measure.scope) for s in series}) > 1:
+                continue
+            places = tuple(
+                Place(location, known, pue_ppm(location), rank, table_of(known))
+                for rank, (location, known) in enumerate(zip(wanted, series, strict=True))
+            )
+            begins = max(int(known.borders[0]) for known in series)
+            ends = min(int(known.borders[-1]) for known in series)
+            yield _Level(begins, ends, places[0], places if locations[0] is home else places[1:])
+
+
+class _Level(NamedTuple):
+    """One level for one set of candidates, and the stretch over which it knows all of them."""
+
+    begins: int
+    ends: int
+    home: Place
+    places: tuple[Place, ...]
+
+
+def pue_ppm(location: Location) -> int:
+    """Power usage effectiveness in millionths."""
+    return round(location.pue * MILLION)
+
+
+def delay_charge(question: Question) -> int:
+    """What `carbon-time` charges for a second of delay, in units of cost."""
+    if question.policy is not Policy.CARBON_TIME:
+        return 0
+    micrograms_per_s = question.rules.delay_g_per_hour * MILLION / 3600
+    return round(micrograms_per_s * COST_PER_MICROGRAM_W / question.request.planned_power_w)
+
+
+def transfer_cost(question: Question, place: Place, start: int) -> int | None:
+    """What moving the job's data costs at a start: its energy at the mean intensity of both ends; None for nothing.
+
+    Only a job that never ran moves, and only away from home: `here` needs no transfer.
+    """
+    data = question.request.data_bytes
+    home = question.home_place
+    if not data or home is None or place.location is question.here:
+        return None
+    kwh = data / 1e9 * question.rules.transfer_kwh_per_gb
+    factor = round(kwh * COST_PER_MICROGRAM_W / question.request.planned_power_w)
+    return factor * (place.table.price_at(start) + home.table.price_at(start)) // 2
+
+
+def grams(question: Question, cost: int) -> float:
+    """The mass that a cost stands for."""
+    return cost * question.request.planned_power_w / (COST_PER_MICROGRAM_W * MILLION)

@@ -1,0 +1,211 @@
+"""Planning many jobs together is planning them one by one, by least slack, in the room that is left."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cleanhours.domain.deadlines import latest_safe_start
+from cleanhours.domain.errors import Complaint
+from cleanhours.domain.intensity import Integers, IntensitySeries
+from cleanhours.domain.jobs import Job, JobKey, JobState
+from cleanhours.domain.locations import Location, Room
+from cleanhours.domain.plans import Plan, Reason
+from cleanhours.domain.requests import JobRequest
+from cleanhours.domain.resources import Booking, Capacity, Demand
+from cleanhours.domain.rules import Rules
+from cleanhours.planning.fleet import plan_all, progress_of
+from cleanhours.planning.policies import make_plan
+from tests.unit.planning.made import EXACT, NOW, made_series, made_world
+
+_RUNS = (JobState.RUNNING, JobState.RELEASED)
+
+
+def straightforward(
+    now: datetime,
+    jobs: Sequence[Job],
+    rooms: Mapping[str, Room],
+    level: Mapping[str, IntensitySeries],
+    rules: Rules,
+) -> dict[JobKey, Plan]:
+    """One job after the other, each by `make_plan` in the gaps that bookings, counted naively, leave."""
+    bookings = {name: list(room.others) for name, room in rooms.items()}
+    locations = {name: room.location for name, room in rooms.items()}
+    plans = {}
+    for job in sorted(jobs, key=lambda job: _order(job, rules)):
+        gaps = {
+            name: naive_gaps(rooms[name].location.capacity, taken, job.request.demand)
+            for name, taken in bookings.items()
+        }
+        plan = make_plan(
+            job.request, [level], now=now, locations=locations, home=job.home, rules=rules,
+            progress=progress_of(job), current=job.plan, gaps=gaps,
+        )  # fmt: skip
+        plans[job.key] = plan
+        for segment in plan.segments:
+            bookings[segment.location].append(Booking(segment.start, segment.end, job.request.demand))
+        if not plan.segments:
+            hour = plan.start + timedelta(hours=1)
+            bookings[plan.location].append(Booking(plan.start, hour, job.request.demand))
+    return plans
+
+
+def _order(job: Job, rules: Rules) -> tuple[int, datetime, JobKey]:
+    restart = job.request.checkpoint if job.state in (*_RUNS, JobState.PAUSED) else timedelta(0)
+    latest = latest_safe_start(job.request, job.remaining or timedelta(0), rules.margins, restart=restart)
+    if job.state in _RUNS:
+        searched = job.state is JobState.RUNNING and job.request.interruptible and latest >= NOW
+        free = searched and job.request.flexible and job.remaining is not None
+        policy = job.request.policy
+        phase = 1 if free and policy not in ("run-now", "deadline-only") else 0
+    else:
+        phase = 2 if job.remaining is None or not job.request.flexible else 3
+    return phase, latest, job.key
+
+
+def naive_gaps(capacity: Capacity, taken: Sequence[Booking], demand: Demand) -> Integers | None:
+    """Where the demand fits beside all bookings: every stretch between two changes is looked at by itself."""
+    limits = dict(zip(("cpu_millicores", "memory_bytes", "gpus", "slots"), capacity.limits(), strict=True))
+    asked = {name: limit for name, limit in limits.items() if limit is not None and getattr(demand, name)}
+    if not asked:
+        return None
+    edges = sorted({-(10**12), 10**12, *(int(t.timestamp()) for b in taken for t in (b.start, b.end))})
+    gaps: list[list[int]] = []
+    for begin, end in itertools.pairwise(edges):
+        there = [b.demand for b in taken if b.start.timestamp() <= begin and b.end.timestamp() >= end]
+        if all(sum(getattr(d, n) for d in there) + getattr(demand, n) <= limit for n, limit in asked.items()):
+            if gaps and gaps[-1][1] == begin:
+                gaps[-1][1] = end
+            else:
+                gaps.append([begin, end])
+    return np.array(gaps, np.int64).reshape(-1, 2)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 14))
+@settings(max_examples=60)
+def test_a_fleet_is_planned_as_if_one_by_one(seed: int, count: int) -> None:
+    dice = random.Random(seed)
+    jobs, rooms, level = made_world(dice, count)
+    rules = dice.choice((Rules(), EXACT, Rules(delay_g_per_hour=200.0)))
+    expected = straightforward(NOW, jobs, rooms, level, rules)
+    found, memory = plan_all(NOW, jobs, rooms, [level], rules)
+    assert expected == found
+    later = NOW + timedelta(seconds=30)
+    jobs = [replace(job, plan=found[job.key]) for job in jobs]
+    again, _ = plan_all(later, jobs, rooms, [level], rules, memory=memory)
+    assert straightforward(later, jobs, rooms, level, rules) == again
+
+
+@given(st.integers(0, 2**32), st.integers(1, 14))
+@settings(max_examples=40)
+def test_capacity_is_exceeded_only_where_a_plan_says_so(seed: int, count: int) -> None:
+    jobs, rooms, level = made_world(random.Random(seed), count)
+    plans, _ = plan_all(NOW, jobs, rooms, [level])
+    obliged = (
+        Reason.NO_DURATION,
+        Reason.NO_SLACK,
+        Reason.RUN_NOW,
+        Reason.DEADLINE_ONLY,
+        Reason.DEADLINE_GUARD,
+    )
+    by_key = {job.key: job for job in jobs}
+    for name, room in rooms.items():
+        polite = [
+            (segment, by_key[key].request.demand)
+            for key, plan in plans.items()
+            for segment in plan.segments
+            if plan.location == name and plan.reason not in obliged and "before capacity" not in plan.note
+            and by_key[key].state not in _RUNS
+        ]  # fmt: skip
+        taken = [*room.others, *(Booking(one.start, one.end, demand) for one, demand in polite)]
+        nothing = Capacity(*(limit for limit in room.location.capacity.limits()))
+        for booking in taken[len(room.others) :]:
+            rest = [other for other in taken if other is not booking]
+            gaps = naive_gaps(nothing, rest, booking.demand)
+            start, end = booking.start.timestamp(), booking.end.timestamp()
+            assert gaps is None or any(first <= start and end <= last for first, last in gaps)
+
+
+def a_job(name: str, *, state: JobState = JobState.HELD, request: JobRequest | None = None) -> Job:
+    wish = request or JobRequest(
+        submitted=NOW, duration=timedelta(hours=1), deadline=NOW + timedelta(hours=6)
+    )
+    return Job(
+        key=JobKey("here", name), name=name, namespace="", state=state, request=wish, home="coast",
+        remaining=wish.duration, location="coast" if state is JobState.RUNNING else None,
+    )  # fmt: skip
+
+
+def one_room(slots: int) -> dict[str, Room]:
+    return {"coast": Room(Location("coast", "AA", 1.0, Capacity(slots=slots)))}
+
+
+AHEAD = {"AA": made_series([90, 50, 10, 30, 70, 90, 90, 90], step=timedelta(hours=1))}
+
+
+def test_many_equal_jobs_do_not_all_start_in_the_cleanest_hour() -> None:
+    plans, _ = plan_all(NOW, [a_job(f"job-{i}") for i in range(6)], one_room(2), [AHEAD])
+    starts = sorted((plan.start - NOW) / timedelta(hours=1) for plan in plans.values())
+    assert [1, 1, 2, 2, 3, 3] == starts
+
+
+def test_the_job_with_the_least_slack_chooses_first() -> None:
+    urgent = JobRequest(submitted=NOW, duration=timedelta(hours=1), deadline=NOW + timedelta(hours=4))
+    plans, _ = plan_all(NOW, [a_job("a"), a_job("b", request=urgent)], one_room(1), [AHEAD])
+    hours = {key.uid: (plan.start - NOW) / timedelta(hours=1) for key, plan in plans.items()}
+    assert {"b": 2, "a": 3} == hours
+
+
+def test_what_runs_keeps_its_room() -> None:
+    running = a_job(
+        "running", state=JobState.RUNNING, request=JobRequest(submitted=NOW, duration=timedelta(hours=3))
+    )
+    plans, _ = plan_all(NOW, [a_job("held"), running], one_room(1), [AHEAD])
+    assert (NOW, NOW + timedelta(hours=3)) == (plans[running.key].start, plans[JobKey("here", "held")].start)
+
+
+def test_a_job_of_unknown_duration_keeps_others_away_for_an_hour() -> None:
+    unknown = a_job("unknown", request=JobRequest(submitted=NOW))
+    clean_now = {"AA": made_series([10, 20, 30, 40, 50, 60, 70, 80], step=timedelta(hours=1))}
+    plans, _ = plan_all(NOW, [a_job("held"), unknown], one_room(1), [clean_now])
+    assert (Reason.NO_DURATION, NOW) == (plans[unknown.key].reason, plans[unknown.key].start)
+    assert NOW + timedelta(hours=1) == plans[JobKey("here", "held")].start
+
+
+def test_a_job_with_complaints_runs_now_and_says_what_is_wrong() -> None:
+    job = replace(a_job("wrong"), complaints=(Complaint("max-delay", "soon", "a duration"),))
+    plans, _ = plan_all(NOW, [job], one_room(0), [AHEAD])
+    plan = plans[job.key]
+    assert (Reason.INVALID_REQUEST, NOW) == (plan.reason, plan.start)
+    assert "max-delay: found 'soon'" in plan.sentence
+
+
+@pytest.mark.parametrize("state", [JobState.UNMANAGED, JobState.SUCCEEDED])
+def test_what_is_not_ours_to_plan_is_left_alone(state: JobState) -> None:
+    assert {} == plan_all(NOW, [a_job("theirs", state=state)], one_room(1), [AHEAD])[0]
+
+
+def test_no_deadline_is_lost_for_want_of_room() -> None:
+    plans, _ = plan_all(NOW, [a_job(f"job-{i}") for i in range(9)], one_room(1), [AHEAD])
+    assert all(plan.start <= plan.latest_start for plan in plans.values())
+    assert {Reason.CAPACITY} == {plan.reason for plan in plans.values() if "before capacity" in plan.note}
+
+
+def test_out_of_time_plans_stay_and_new_jobs_get_a_window() -> None:
+    planned, fresh = a_job("planned"), a_job("fresh")
+    plans, _ = plan_all(NOW, [planned], one_room(1), [AHEAD])
+    stale = replace(planned, plan=plans[planned.key])
+    again, _ = plan_all(
+        NOW + timedelta(minutes=1), [stale, fresh], one_room(1), [AHEAD], out_of_time=lambda: True
+    )
+    assert plans[planned.key] == again[planned.key]
+    assert Reason.LOWEST_WINDOW is again[fresh.key].reason
+    assert again[fresh.key].start != again[planned.key].start
