@@ -94,6 +94,8 @@ class Session:
     ) -> Response:
         """Ask once, and up to three times more where that may help; wait 30 s at most in between, all told.
 
+        Who stayed silent, or dripped, has had its time: it is not asked again, for a tick waits meanwhile.
+
         `secrets` are values that no error may show. Parameters and headers named like a key or token are
         masked without being asked.
 
@@ -113,7 +115,7 @@ class Session:
             if isinstance(outcome, Response):
                 return outcome
             pause_s = outcome.asked_s if outcome.asked_s is not None else self._backoff_s(attempt)
-            if outcome.offline or attempt >= self._retries or pause_s > patience_s:
+            if outcome.patience_spent or attempt >= self._retries or pause_s > patience_s:
                 raise TemporaryError(outcome.message, **_delay(outcome.asked_s))
             self._pause(pause_s)
             patience_s -= pause_s
@@ -139,7 +141,7 @@ class Session:
             self._session = _new_session()
         refusal: str | None = None
         trouble: str
-        offline = False
+        spent = False
         try:
             with self._session.get(
                 url, params=params, headers=headers, timeout=self._timeout_s, stream=True
@@ -150,20 +152,20 @@ class Session:
         except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidHeader) as error:
             refusal = str(error)
         except requests.exceptions.Timeout:
-            trouble = f"no answer within {self._timeout_s:g} s"
+            trouble, spent = f"no answer within {self._timeout_s:g} s", True
         except requests.exceptions.RequestException as error:
             trouble = _reason(error)
-            offline = "Failed to resolve" in trouble
+            spent = "Failed to resolve" in trouble
         if refusal is not None:
             raise ConfigurationError(f"{mask.shown_url}: {mask(_shown(refusal))}")
-        return _Trouble(f"{mask.shown_url}: {mask(_shown(trouble))}", offline=offline)
+        return _Trouble(f"{mask.shown_url}: {mask(_shown(trouble))}", patience_spent=spent)
 
     def _read(self, answer: requests.Response, url: str, mask: _Mask) -> Response | _Trouble:
         status = answer.status_code
         headers = {name.lower(): value for name, value in answer.headers.items()}
         body = self._body(answer)
         if isinstance(body, str):
-            return _Trouble(f"{mask.shown_url}: {body}")
+            return _Trouble(f"{mask.shown_url}: {body}", patience_spent=True)
         text = _decoded(body, headers.get("content-type", ""))
         if 200 <= status < 300:
             return Response(status, headers, text)
@@ -195,8 +197,8 @@ class _Trouble:
 
     message: str
     asked_s: float | None = None
-    offline: bool = False
-    """The name has no address: a machine without network is not made to wait for three more tries."""
+    patience_spent: bool = False
+    """Three more tries would only cost time: nobody answered for long enough, or the name has no address (no network)."""
 
 
 class _Mask:

@@ -1,0 +1,56 @@
+"""Which job is meant by `[cluster:][namespace/]name-or-id`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from cleanhours.domain.errors import Complaint, InvalidRequest
+from cleanhours.domain.jobs import FinishedRun, Job
+from cleanhours.ports import Cluster
+
+EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def find_unfinished(clusters: Mapping[str, Cluster], text: str) -> tuple[Cluster, Job]:
+    """The one unfinished job that `text` names. Raises InvalidRequest when none or several match."""
+    found = [
+        (cluster, job)
+        for cluster in _asked(clusters, text)
+        for job in [*cluster.pending(), *cluster.running()]
+        if _matches(text, cluster.name, job.namespace, (job.name, job.key.uid))
+    ]
+    return _only(found, text, [f"{c.name}:{job.namespace}/{job.key.uid} ({job.name})" for c, job in found])
+
+
+def find_finished(clusters: Mapping[str, Cluster], text: str) -> FinishedRun | None:
+    """The latest finished run that `text` names."""
+    found = [
+        run
+        for cluster in _asked(clusters, text)
+        for run in cluster.finished(EVER)
+        if _matches(text, cluster.name, run.namespace, (run.name, run.key.uid))
+    ]
+    return max(found, key=lambda run: run.finished_at, default=None)
+
+
+def _asked(clusters: Mapping[str, Cluster], text: str) -> Sequence[Cluster]:
+    name, colon, _ = text.partition(":")
+    return [clusters[name]] if colon and name in clusters else list(clusters.values())
+
+
+def _matches(text: str, cluster: str, namespace: str, names: tuple[str, ...]) -> bool:
+    return any(
+        text in {name, f"{namespace}/{name}", f"{cluster}:{name}", f"{cluster}:{namespace}/{name}"}
+        for name in names
+    )
+
+
+def _only(found: list[tuple[Cluster, Job]], text: str, shown: Sequence[str]) -> tuple[Cluster, Job]:
+    if len(found) == 1:
+        return found[0]
+    accepted = (
+        "one of " + ", ".join(shown[:8]) if found else "a job that waits or runs (see `cleanhours jobs`)"
+    )
+    raise InvalidRequest([Complaint("job", text, accepted)])

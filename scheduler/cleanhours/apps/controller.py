@@ -1,0 +1,158 @@
+"""The controller process: beats that call the cycle. APScheduler only beats; every decision asks the Clock."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from cleanhours.apps.steps import StepWatch
+from cleanhours.control.reconciling import Outcome, Reconciler
+from cleanhours.control.settling import Settler
+from cleanhours.domain.snapshots import Snapshot
+from cleanhours.ports import Sampling, Service
+
+log = logging.getLogger(__name__)
+
+SHORTEST_BEAT_S: Final = 0.05
+"""Real seconds between two beats at least, however fast the clock runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beats:
+    """How often, in clock time."""
+
+    tick: timedelta = timedelta(seconds=30)
+    settle: timedelta = timedelta(minutes=5)
+    refresh: timedelta = timedelta(minutes=30)
+    jitter: float = 0.1
+    """A share of `refresh`, so that many controllers do not ask a provider at the same second."""
+
+
+@dataclass(slots=True)
+class Controller:
+    """Beats until stopped: ticks, one more wake-up at the next due release, forecast refresh, settlement.
+
+    `show` receives each snapshot (the exposition). A tick that fails is logged and counted; the next one tries again.
+    """
+
+    reconciler: Reconciler
+    settler: Settler
+    beats: Beats = field(default_factory=Beats)
+    show: Callable[[Snapshot], None] = lambda snapshot: None
+    services: tuple[Service, ...] = ()
+    _scheduler: BackgroundScheduler | None = None
+    _ticking: threading.Lock = field(default_factory=threading.Lock)
+    _healthy: bool = False
+    _steps: StepWatch | None = None
+
+    def once(self) -> Outcome:
+        """One tick and one settlement, then back to the caller; what fails is raised."""
+        outcome = self._tick()
+        with self._ticking:
+            self.settler.settle()
+        return outcome
+
+    def start(self) -> None:
+        """Ticks once in this thread, so that what is wrong is said at once, then beats in the background."""
+        for service in self.services:
+            service.start()
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._scheduler.start()
+        self._beat_all()
+        self._steps = StepWatch(self.clock_stepped)
+        self._steps.start()
+        self.tick()
+
+    def stop(self) -> None:
+        """Stops beating; a beat under way is finished first. Idempotent."""
+        if self._steps is not None:
+            self._steps.stop()
+        if self._scheduler is not None and self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+        for service in reversed(self.services):
+            service.stop()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last tick went through."""
+        return self._healthy
+
+    def tick(self) -> None:
+        """One tick, and a wake-up at the next due decision."""
+        try:
+            outcome = self._tick()
+        except Exception:
+            self._healthy = False
+            log.exception("tick failed")
+            return
+        self._healthy = True
+        self._wake_at(outcome)
+
+    def settle(self) -> None:
+        """One settlement; forecasts are judged beside it."""
+        world = self.reconciler.world
+        try:
+            with self._ticking:
+                self.settler.settle()
+                world.forecasts.compare(world.ledger, world.clock.now())
+        except Exception:
+            log.exception("settlement failed")
+
+    def refresh(self) -> None:
+        """Fresh forecasts, then a tick on them."""
+        world = self.reconciler.world
+        try:
+            with self._ticking:
+                world.forecasts.renew_known(world.clock.now())
+        except Exception:
+            log.exception("refresh failed")
+        self.tick()
+
+    def clock_stepped(self, seconds: float) -> None:
+        """Sets every timer anew, from the time that it is now, and ticks at once."""
+        log.warning("clock stepped seconds=%.0f", seconds)
+        self._beat_all()
+        self.tick()
+
+    def _tick(self) -> Outcome:
+        with self._ticking:
+            outcome = self.reconciler.tick()
+            snapshot = self.reconciler.snapshot
+            if snapshot is not None:
+                self._sample(snapshot)
+                self.show(snapshot)
+        return outcome
+
+    def _sample(self, snapshot: Snapshot) -> None:
+        for meter in self.settler.meters:
+            if isinstance(meter, Sampling):
+                meter.sample(snapshot.jobs)
+
+    def _beat_all(self) -> None:
+        self._beat(self.tick, "tick", self.beats.tick)
+        self._beat(self.settle, "settle", self.beats.settle)
+        self._beat(self.refresh, "refresh", self.beats.refresh, self.beats.jitter)
+
+    def _beat(self, act: Callable[[], None], name: str, period: timedelta, jitter: float = 0.0) -> None:
+        if self._scheduler is None:
+            return
+        seconds = max(period.total_seconds() / self.reconciler.world.clock.rate, SHORTEST_BEAT_S)
+        self._scheduler.add_job(
+            act, "interval", seconds=seconds, id=name, jitter=seconds * jitter or None, replace_existing=True
+        )
+
+    def _wake_at(self, outcome: Outcome) -> None:
+        if self._scheduler is None or outcome.next_due is None:
+            return
+        wait = max(self.reconciler.world.clock.real_seconds_until(outcome.next_due), SHORTEST_BEAT_S)
+        at = datetime.now(UTC) + timedelta(seconds=wait)  # noqa: TID251 - the scheduler's own time, not the world's
+        self._scheduler.add_job(self.tick, "date", run_date=at, id="wake-up", replace_existing=True)

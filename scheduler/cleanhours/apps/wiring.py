@@ -1,0 +1,282 @@
+"""The wiring: the only place that chooses what is fitted where. Each part is built when it is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cleanhours.adapters.clock import StoppedClock, SystemClock
+from cleanhours.adapters.discovery import Plugins
+from cleanhours.adapters.forecast_chain import Chain
+from cleanhours.adapters.leadership import FileLeadership
+from cleanhours.apps.sourcing import build_chain, build_link, wrap
+from cleanhours.domain.errors import Complaint, ConfigurationError, InvalidRequest, NotSupported
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.jobs import Job, JobKey
+from cleanhours.domain.locations import Location
+from cleanhours.domain.plans import Plan
+from cleanhours.domain.requests import JobRequest
+from cleanhours.domain.rules import Rules
+from cleanhours.ports import (
+    Clock,
+    Cluster,
+    ForecastSource,
+    KeepingOutput,
+    Ledger,
+    Meter,
+    Queue,
+    Telemetry,
+)
+
+if TYPE_CHECKING:
+    from cleanhours.adapters.exposition import MetricsServer
+    from cleanhours.adapters.settings import Settings
+    from cleanhours.apps.controller import Beats, Controller
+    from cleanhours.control.settling import Settler
+
+HORIZON: Final = timedelta(days=8)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """One process's world, and the `Context` that plugins are given.
+
+    `at` makes another one whose clock stands still, on one forecast source alone. `sources` replaces the configured chain
+    and `only_meters` names the meters to use instead of all (the demonstration: a generated grid, declared power).
+    """
+
+    load: Any
+    """Returns the settings; called once, when something needs them."""
+    clock: Clock = field(default_factory=SystemClock)
+    sources: Sequence[ForecastSource] = ()
+    spec: str | None = None
+    zone: str | None = None
+    only_meters: tuple[str, ...] = ()
+    scraped: bool = False
+    """Whether somebody reads what is measured here: then telemetry is kept for Prometheus."""
+    plugins: Plugins = field(default_factory=Plugins)
+
+    @classmethod
+    def lazily(cls, config_file: str | None, state_folder: str | None) -> Wiring:
+        """A world whose settings are read when they are needed."""
+
+        def load() -> Settings:
+            from cleanhours.adapters.settings import load_settings
+
+            config = None if config_file is None else Path(config_file)
+            return load_settings(config=config, flags={"state.folder": state_folder})
+
+        return cls(load)
+
+    def at(self, now: datetime, spec: str | None = None, zone: str | None = None) -> Wiring:
+        """The same world stopped at `now`; with `spec`, planning on that source alone, at a place in `zone`."""
+        return replace(self, clock=StoppedClock(now), spec=spec, zone=zone)
+
+    # -- settings -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def settings(self) -> Settings:
+        settings: Settings = self.load()
+        return settings
+
+    @property
+    def rules(self) -> Rules:
+        return self.settings.rules
+
+    @property
+    def default_words(self) -> Mapping[str, str]:
+        return self.settings.defaults
+
+    def origins(self) -> list[str]:
+        """Every setting in force, a line each, with where it was said; secrets are masked."""
+        return [
+            f"{one.key} = {one.value}  ({one.origin}{': ' + one.source if one.source else ''})"
+            for one in self.settings.effective
+        ]
+
+    @cached_property
+    def state_folder(self) -> Path:
+        folder = self.settings.state_folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as fault:
+            raise ConfigurationError(
+                f"state folder {folder}: {fault.strerror}; choose another with --state"
+            ) from None
+        return folder
+
+    # -- places and forecasts ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def locations(self) -> Mapping[str, Location]:
+        if self.spec is None:
+            return self.settings.locations
+        zone = self.zone or self._only_zone()
+        return {zone: Location(zone, zone)}
+
+    @property
+    def home(self) -> str:
+        """Where a job runs that says nothing of places: the first configured location."""
+        return next(iter(self.locations))
+
+    @cached_property
+    def outlook(self) -> Chain:
+        if self.sources:
+            return Chain([wrap(source, self) for source in self.sources])
+        cache = self.state_folder / "forecasts"
+        if self.spec is not None:
+            return Chain([build_link(self.spec, self.settings, self.plugins, self, cache)])
+        return build_chain(self.settings, self.plugins, self, cache)
+
+    def zones(self) -> list[str]:
+        """Every grid zone that some source of the chain says it serves."""
+        return sorted({zone for source in self.outlook.every for zone in source.zones or ()})
+
+    def _only_zone(self) -> str:
+        zones = self.zones()
+        if len(zones) != 1:
+            known = f"one of {', '.join(zones[:20])}" if zones else "the grid zone that the file is about"
+            raise InvalidRequest([Complaint("zone", "none", known)])
+        return zones[0]
+
+    def plan(self, request: JobRequest, rules: Rules | None = None) -> Plan:
+        """The plan that the settings (or `rules`) make for one job, now, as if it were alone."""
+        from cleanhours.planning.policies import make_plan
+
+        now = self.clock.now().replace(microsecond=0)
+        homes = [name for name in request.locations if name in self.locations]
+        home = homes[0] if homes else self.home
+        zones = {self.locations[name].zone for name in (home, *homes)}
+        levels = self.outlook.levels(sorted(zones), now, now + HORIZON)
+        if self.spec is not None and not any(levels):
+            # asked for one source by name: its own complaint is the answer, not a plan without it
+            self.outlook.default[0].wrapped.forecast(self.locations[home].zone, now, now + HORIZON)
+        return make_plan(
+            request, levels, now=now, locations=self.locations, home=home, rules=rules or self.rules
+        )
+
+    def series_shown(self, plan: Plan) -> Mapping[str, IntensitySeries]:
+        """The forecasts behind a plan, by location, for a picture."""
+        now = self.clock.now()
+        names = {plan.location, *(segment.location for segment in plan.segments)}
+        zones = {name: self.locations[name].zone for name in names if name in self.locations}
+        for level in self.outlook.levels(sorted(set(zones.values())), now, now + HORIZON):
+            if plan.forecast is not None and all(zone in level for zone in zones.values()):
+                return {name: level[zone] for name, zone in zones.items()}
+        return {}
+
+    # -- clusters, ledger, meters -----------------------------------------------------------------------------------
+
+    @cached_property
+    def clusters(self) -> Mapping[str, Cluster]:
+        return {
+            name: self.plugins.cluster(table.type, {"name": name, **table.table}, self)
+            for name, table in self.settings.clusters.items()
+        }
+
+    def cluster(self, name: str) -> Cluster:
+        """A configured cluster. Raises ConfigurationError naming the known ones."""
+        if name not in self.clusters:
+            raise ConfigurationError(
+                f"no cluster {name!r} is configured; known: {', '.join(sorted(self.clusters))}"
+            )
+        return self.clusters[name]
+
+    def queue(self, name: str | None = None) -> Queue:
+        """The cluster that accepts processes: `name`, else the first that can. Raises NotSupported, ConfigurationError."""
+        for cluster in self.clusters.values() if name is None else [self.cluster(name)]:
+            if isinstance(cluster, Queue):
+                return cluster
+        if name is not None:
+            raise NotSupported(f"cluster {name!r} takes no commands: submit with its own tool")
+        raise ConfigurationError('no configured cluster takes commands; add [clusters.local] type = "local"')
+
+    def find(self, cluster: Cluster, key: JobKey) -> Job | None:
+        """An unfinished job by its identity."""
+        return next((job for job in [*cluster.pending(), *cluster.running()] if job.key == key), None)
+
+    def outputs(self, cluster: Cluster, key: JobKey) -> tuple[Path, ...]:
+        """The files of a job's standard output and error, where its cluster keeps them."""
+        if not isinstance(cluster, KeepingOutput):
+            return ()
+        folder = cluster.output(key)
+        return (folder / "stdout", folder / "stderr")
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from cleanhours.adapters.ledger import open_ledger
+
+        return open_ledger(self.settings.ledger_url)
+
+    @cached_property
+    def meters(self) -> Sequence[Meter]:
+        if self.only_meters:
+            return [
+                self.plugins.meter(name, self.settings.meters.get(name, {}), self)
+                for name in self.only_meters
+            ]
+        built, _ = self.plugins.meters(self.settings.meters, self)
+        return built
+
+    @cached_property
+    def leadership(self) -> FileLeadership:
+        return FileLeadership(self.state_folder / "controller.lock")
+
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        if self.scraped:
+            from cleanhours.adapters.exposition import PrometheusTelemetry
+
+            return PrometheusTelemetry()
+        from cleanhours.adapters.telemetry import Silent
+
+        return Silent()
+
+    def metrics(self, controller: Controller, listen: tuple[str, int]) -> MetricsServer:
+        """A server, not started, that shows what `controller` knows after each tick. Needs a `scraped` world."""
+        from cleanhours.adapters.exposition import Exposition, MetricsServer, PrometheusTelemetry
+
+        if not isinstance(self.telemetry, PrometheusTelemetry):
+            raise ConfigurationError("this process keeps no metrics")
+        places = len(self.clusters) * len(self.locations)
+        exposition = Exposition(self.ledger, self.telemetry, clusters=tuple(self.clusters), places=places)
+        controller.show = exposition.show
+        return MetricsServer(
+            listen, exposition.registry, ready=lambda: exposition.shown, healthy=lambda: controller.healthy
+        )
+
+    def settler(self, reconciler: Any) -> Settler:
+        from cleanhours.control.settling import Settler
+
+        return Settler(reconciler.world, self.meters, reconciler.durations)
+
+    def controller(self, *, shadow: bool = False, beats: Beats | None = None) -> Controller:
+        """The whole cycle on this world, not started."""
+        from cleanhours.apps.controller import Beats, Controller
+        from cleanhours.control.reconciling import Reconciler, World
+        from cleanhours.control.watching import ForecastWatch
+
+        world = World(
+            clusters=tuple(self.clusters.values()),
+            forecasts=ForecastWatch(self.outlook),
+            ledger=self.ledger,
+            locations=self.locations,
+            rules=self.rules,
+            clock=self.clock,
+            telemetry=self.telemetry,
+            leadership=self.leadership,
+            shadow=shadow,
+        )
+        reconciler = Reconciler(world)
+        return Controller(reconciler, self.settler(reconciler), beats or Beats(tick=self.settings.tick))
+
+    def close(self) -> None:
+        """Gives back what was opened."""
+        if "ledger" in self.__dict__:
+            self.ledger.close()
+        if "leadership" in self.__dict__:
+            self.leadership.release()

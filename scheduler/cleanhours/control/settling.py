@@ -1,0 +1,161 @@
+"""Accounting for what finished: meters asked once, rows settled as actuals come, settled again while they are revised."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from cleanhours.control.history import Durations
+from cleanhours.control.reconciling import World
+from cleanhours.domain.accounts import Entry
+from cleanhours.domain.energy import EnergyProfile
+from cleanhours.domain.errors import CleanhoursError, SeriesError, TemporaryError, UnknownZone
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.jobs import FinishedRun, RunKey
+from cleanhours.planning.metering import combine
+from cleanhours.planning.settling import TYPICAL_AFTER, NotYet, settle, spans
+from cleanhours.ports import Meter
+
+log = logging.getLogger(__name__)
+
+LOOK_BACK: Final = timedelta(days=14)
+"""How far back a starting controller looks for runs that ended without it."""
+
+OVERLAP: Final = timedelta(hours=1)
+"""Asked again each time, so that a run noted late, or by a clock that was stepped, is not missed."""
+
+PATIENCE: Final = timedelta(minutes=10)
+"""How long a meter may ask for more time before the run is settled without it."""
+
+
+@dataclass(slots=True)
+class Settler:
+    """Brings the ledger in line with what finished. Settling twice is settling once."""
+
+    world: World
+    meters: Sequence[Meter]
+    durations: Durations = field(default_factory=Durations)
+    resettle: timedelta = timedelta(hours=1)
+    _since: datetime | None = None
+    _open: dict[RunKey, FinishedRun] = field(default_factory=dict)
+    _profiles: dict[RunKey, EnergyProfile] = field(default_factory=dict)
+    _retry: dict[RunKey, datetime] = field(default_factory=dict)
+    _next_resettling: datetime | None = None
+    _said: set[str] = field(default_factory=set)
+
+    @property
+    def open_runs(self) -> tuple[FinishedRun, ...]:
+        """Runs that ended and have no row yet, because what they need is not known yet."""
+        return tuple(self._open.values())
+
+    def settle(self) -> list[Entry]:
+        """Settles what ended and can be settled, and settles provisional rows again when it is time. Returns new rows."""
+        now = self.world.clock.now()
+        try:
+            self._collect(now)
+            written = self._record(self._settle_open(now))
+            if self._next_resettling is None or now >= self._next_resettling:
+                written += self._record(self._settle_again(now))
+                self._next_resettling = now + self.resettle
+        except TemporaryError as fault:
+            self._say("ledger", f"settlement waits: {fault}")
+            return []
+        self._said.discard("ledger")
+        return written
+
+    def _collect(self, now: datetime) -> None:
+        since = now - LOOK_BACK if self._since is None else min(self._since, now) - OVERLAP
+        runs: dict[RunKey, FinishedRun] = {}
+        for cluster in self.world.clusters:
+            try:
+                runs |= {run.key: run for run in cluster.finished(since)}
+            except (CleanhoursError, OSError) as fault:
+                self._say(cluster.name, f"finished runs not read cluster={cluster.name} error={fault}")
+                return
+        fresh = [key for key in runs if key not in self._open]
+        known = self.world.ledger.known(fresh) if fresh else frozenset()
+        for key in fresh:
+            if key not in known:
+                self._open[key] = runs[key]
+                self.durations.forget(runs[key])
+        self._since = now
+
+    def _settle_open(self, now: datetime) -> Iterable[Entry]:
+        for key, run in list(self._open.items()):
+            if self._retry.get(key, now) > now:
+                continue
+            profile = self._measure(run, now)
+            if profile is None:
+                continue
+            entry = self._entry(run, profile, now)
+            if isinstance(entry, NotYet):
+                self._retry[key] = entry.until
+                self._profiles[key] = profile
+                continue
+            yield entry
+            for kept in (self._open, self._profiles, self._retry):
+                kept.pop(key, None)
+
+    def _settle_again(self, now: datetime) -> Iterable[Entry]:
+        for old in self.world.ledger.provisional():
+            entry = self._entry(old.run, old.profile, now)
+            if isinstance(entry, Entry):
+                yield entry
+
+    def _record(self, entries: Iterable[Entry]) -> list[Entry]:
+        return [
+            entry for entry in entries if self.world.leadership.may_act() and self.world.ledger.record(entry)
+        ]
+
+    def _measure(self, run: FinishedRun, now: datetime) -> EnergyProfile | None:
+        """The combined profile; None while a meter asks for patience."""
+        if run.key in self._profiles:
+            return self._profiles[run.key]
+        found: list[tuple[str, EnergyProfile]] = []
+        for meter in self.meters:
+            try:
+                found.append((meter.name, meter.energy(run)))
+            except TemporaryError as fault:
+                if now < run.finished_at + PATIENCE:
+                    self._retry[run.key] = now + fault.delay
+                    return None
+                self._say(meter.name, f"meter gave up meter={meter.name} run={run.name} error={fault}")
+            except (CleanhoursError, OSError) as fault:
+                self._say(meter.name, f"meter failed meter={meter.name} run={run.name} error={fault}")
+        return combine(found)
+
+    def _entry(self, run: FinishedRun, profile: EnergyProfile, now: datetime) -> Entry | NotYet:
+        world, outlook = self.world, self.world.forecasts.outlook
+        try:
+            actuals = self._actuals(spans(run, world.locations)) if profile.slices else {}
+            return settle(
+                run,
+                profile,
+                actuals,
+                world.locations,
+                now=now,
+                final_after={zone: outlook.final_after(zone) for zone in actuals},
+                transfer_kwh_per_gb=world.rules.transfer_kwh_per_gb,
+                typical_after=TYPICAL_AFTER if any(map(outlook.observes, actuals)) else timedelta(0),
+            )
+        except (CleanhoursError, SeriesError) as fault:
+            self._say(f"run {run.key}", f"not settled run={run.name} error={fault}")
+            return NotYet(now + timedelta(minutes=30), str(fault))
+
+    def _actuals(self, wanted: Mapping[str, tuple[datetime, datetime]]) -> dict[str, IntensitySeries]:
+        found: dict[str, IntensitySeries] = {}
+        for zone, (start, end) in wanted.items():
+            try:
+                found[zone] = self.world.forecasts.outlook.actual(zone, start, end)
+            except (UnknownZone, TemporaryError) as fault:
+                self._say(zone, f"no actual intensity zone={zone} error={fault}")
+        return found
+
+    def _say(self, about: str, message: str) -> None:
+        """Once a trouble, not once a tick."""
+        if about not in self._said:
+            self._said.add(about)
+            log.warning(message)

@@ -1,0 +1,70 @@
+"""The newest forecasts, kept in memory between refreshes, and measured against what came true."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from cleanhours.domain.errors import CleanhoursError
+from cleanhours.domain.intensity import IntensitySeries, Kind
+from cleanhours.domain.rules import ForecastLevels
+from cleanhours.ports import Ledger, Outlook
+
+log = logging.getLogger(__name__)
+
+HORIZON: Final = timedelta(days=8)
+"""How far ahead forecasts are asked for: a week of slack and a day's run. Sources answer with what they know of it."""
+
+
+@dataclass(slots=True)
+class ForecastWatch:
+    """Asks the outlook at most once a `refresh` period, or at once when a zone is new. Never raises."""
+
+    outlook: Outlook
+    refresh: timedelta = timedelta(minutes=30)
+    _levels: ForecastLevels = ()
+    _zones: frozenset[str] = frozenset()
+    _asked: datetime | None = None
+    _late: set[str] = field(default_factory=set)
+
+    def levels(self, zones: Sequence[str], now: datetime) -> ForecastLevels:
+        """The levels of the chain for `zones`, not older than the refresh period."""
+        stale = self._asked is None or not (self._asked <= now < self._asked + self.refresh)
+        if stale or not self._zones >= set(zones):
+            self.renew(sorted(self._zones | set(zones)), now)
+        return self._levels
+
+    def renew(self, zones: Sequence[str], now: datetime) -> None:
+        """Asks the outlook now."""
+        self._levels = self.outlook.levels(zones, now, now + HORIZON)
+        self._zones, self._asked = frozenset(zones), now
+
+    def renew_known(self, now: datetime) -> None:
+        """Asks again for every zone asked before."""
+        if self._zones:
+            self.renew(sorted(self._zones), now)
+
+    def best(self) -> Mapping[str, IntensitySeries]:
+        """Per zone, the series of the first level that knows it."""
+        found: dict[str, IntensitySeries] = {}
+        for level in self._levels:
+            for zone, series in level.items():
+                found.setdefault(zone, series)
+        return found
+
+    def compare(self, ledger: Ledger, now: datetime) -> None:
+        """Keeps what is forecast now, and judges what was forecast for the last two days."""
+        for zone, series in self.best().items():
+            try:
+                ledger.record_forecast(series, now)
+                actual = self.outlook.actual(zone, now - timedelta(days=2), now)
+                if Kind.TYPICAL not in actual.known_as:
+                    ledger.record_actual(actual)
+                self._late.discard(zone)
+            except CleanhoursError as fault:
+                if zone not in self._late:
+                    self._late.add(zone)
+                    log.info("no actuals yet zone=%s error=%s", zone, fault)

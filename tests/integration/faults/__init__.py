@@ -1,0 +1,1 @@
+"""What breaks outside, against the real commands: providers, clocks, disks, locks, kills. Each ends in a job that ran."""

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from cleanhours.apps.report import report_csv, report_json
+from cleanhours.domain.accounts import Cause
+from tests.unit.apps.rows_of_a_ledger import HOUR, NOON, a_run, unmeasured
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_line_carries_the_rows_whole_numbers_with_method_signal_and_settlement() -> None:
+    (line,) = read(
+        report_csv([a_run(emissions_ug=100, avoided_ug={Cause.DELAYED: 70, Cause.PAUSED: -20}, hours=(1, 2))])
+    )
+
+    assert ("100", "150", "50", "70", "-20", "0") == (
+        line["emissions_ug"], line["baseline_ug"], line["avoided_ug"],
+        line["avoided_delayed_ug"], line["avoided_paused_ug"], line["avoided_scaled_ug"],
+    )  # fmt: skip
+    assert ("declared", "average", "lifecycle", "final", "lowest-window", "1") == (
+        line["methods"], line["signal"], line["scope"], line["settled"], line["reason"], line["pauses"],
+    )  # fmt: skip
+
+
+def test_the_lines_add_up_to_the_json_summary() -> None:
+    entries = [
+        a_run(uid=str(index), emissions_ug=10**12 + index, millijoules=10**13 + 7 * index)
+        for index in range(9)
+    ]
+    lines = read(report_csv(entries))
+    (summary,) = report_json(entries)["summaries"]
+
+    assert sum(int(line["emissions_ug"]) for line in lines) == summary["settled"]["final"]["emissions_ug"]
+    assert sum(int(line["energy_mj"]) for line in lines) == summary["settled"]["final"]["energy_mj"]
+
+
+def test_what_nobody_measured_is_empty_and_not_zero() -> None:
+    (line,) = read(report_csv([unmeasured()]))
+
+    assert ("", "", "", "", "") == (
+        line["energy_mj"], line["emissions_ug"], line["baseline_ug"], line["avoided_ug"], line["avoided_delayed_ug"]
+    )  # fmt: skip
+    assert "no meter saw it" == line["unmeasured"]
+
+
+def test_a_job_named_like_a_formula_stays_a_name() -> None:
+    (line,) = read(report_csv([a_run("=cmd|' /C calc'!A0\x1b[31m")]))
+
+    assert "'=cmd|' /C calc'!A0\\x1b[31m" == line["job"]
+
+
+def test_a_deadline_is_kept_missed_or_was_never_set() -> None:
+    lines = read(report_csv([a_run(deadline=NOON + 9 * HOUR), a_run(deadline=NOON + HOUR), a_run()]))
+
+    assert ["true", "false", ""] == [line["deadline_kept"] for line in lines]
+
+
+def test_json_is_plain_and_keeps_names_as_they_are() -> None:
+    name = "<script>alert(1)</script>\n=1"
+    document = json.loads(json.dumps(report_json([a_run(name), unmeasured(uid="2")])))
+
+    assert [name, "unseen"] == [run["job"] for run in document["runs"]]
+    assert document["runs"][1]["energy_mj"] is None
+
+
+def test_without_rows_there_is_a_heading_and_no_line() -> None:
+    assert [] == read(report_csv([]))
+    assert {"version": 1, "summaries": [], "runs": []} == report_json([])

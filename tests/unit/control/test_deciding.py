@@ -1,0 +1,94 @@
+"""From plans to actions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cleanhours.control.deciding import decide, next_due, ramp
+from cleanhours.domain.jobs import Action, Decision, Job, JobKey, JobState
+from cleanhours.domain.plans import Plan, Reason, Segment
+from cleanhours.domain.requests import JobRequest
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+ALL = frozenset(Action)
+
+
+def plan(*hours: tuple[float, float], reason: Reason = Reason.LOWEST_WINDOW, latest: float = 20) -> Plan:
+    segments = tuple(Segment(NOW + a * HOUR, NOW + b * HOUR, "eu", "GB") for a, b in hours)
+    return Plan(
+        location="eu", zone="GB", start=segments[0].start, end=segments[-1].end, segments=segments,
+        latest_start=NOW + latest * HOUR, reason=reason,
+    )  # fmt: skip
+
+
+def job(state: JobState, old: Plan | None = None, *, uid: str = "1", interruptible: bool = True) -> Job:
+    request = JobRequest(submitted=NOW, duration=HOUR, max_delay=20 * HOUR, interruptible=interruptible)
+    return Job(
+        key=JobKey("c", uid), name="train", namespace="ml", state=state, request=request, home="eu", plan=old
+    )
+
+
+NOW_PLAN, LATER = plan((0, 1)), plan((3, 4))
+
+
+@pytest.mark.parametrize(
+    ("state", "old", "new", "action"),
+    [
+        (JobState.PENDING, None, NOW_PLAN, Action.RELEASE),
+        (JobState.PENDING, None, LATER, Action.HOLD),
+        (JobState.HELD, LATER, LATER, None),
+        (JobState.HELD, LATER, plan((5, 6)), Action.REMARK),
+        (JobState.HELD, LATER, NOW_PLAN, Action.RELEASE),
+        (JobState.PAUSED, LATER, NOW_PLAN, Action.RESUME),
+        (JobState.PAUSED, LATER, LATER, None),
+        (JobState.RUNNING, NOW_PLAN, NOW_PLAN, None),
+        (JobState.RUNNING, NOW_PLAN, LATER, Action.SUSPEND),
+        (JobState.RUNNING, NOW_PLAN, plan((3, 4), latest=0), None),
+        (JobState.RELEASED, NOW_PLAN, LATER, Action.REMARK),
+        (JobState.PAUSING, NOW_PLAN, LATER, None),
+        (JobState.MOVING, NOW_PLAN, LATER, None),
+        (JobState.UNMANAGED, LATER, NOW_PLAN, None),
+    ],
+)
+def test_each_state_has_its_action(
+    state: JobState, old: Plan | None, new: Plan, action: Action | None
+) -> None:
+    decision = decide(job(state, old), new, NOW, ALL)
+
+    assert action == (None if decision is None else decision.action)
+
+
+def test_what_cannot_be_interrupted_is_never_suspended() -> None:
+    running = job(JobState.RUNNING, NOW_PLAN, interruptible=False)
+
+    assert Action.REMARK == decide(running, LATER, NOW, ALL).action  # type: ignore[union-attr]
+    assert Action.REMARK == decide(job(JobState.RUNNING, NOW_PLAN), LATER, NOW, frozenset()).action  # type: ignore[union-attr]
+
+
+def test_the_ramp_lets_the_least_slack_first_and_never_slows_a_deadline() -> None:
+    jobs = {one.key: one for one in (job(JobState.HELD, uid=str(number)) for number in range(6))}
+    decisions = [
+        Decision(key, Action.RELEASE, plan((0, 1), latest=20 - int(key.uid)), Reason.LOWEST_WINDOW)
+        for key in jobs
+    ]
+    decisions[0] = replace(decisions[0], reason=Reason.DEADLINE_GUARD)
+    decisions[1] = replace(decisions[1], action=Action.HOLD)
+
+    passed = ramp(decisions, jobs, most=2)
+
+    assert ["0", "1", "5", "4"] == [decision.key.uid for decision in passed]
+
+
+def test_the_next_due_is_a_start_a_pause_or_a_guard() -> None:
+    held, running, guarded = (job(JobState.HELD, uid=uid) for uid in "abc")
+    running = replace(running, state=JobState.RUNNING)
+    plans = {held.key: LATER, running.key: plan((-1, 2), (5, 6)), guarded.key: plan((9, 10), latest=1)}
+
+    assert NOW + 1 * HOUR == next_due([held, running, guarded], plans, NOW)
+    assert NOW + 2 * HOUR == next_due([held, running], plans, NOW)
+    assert NOW + 3 * HOUR == next_due([held], plans, NOW)
+    assert next_due([replace(held, state=JobState.UNMANAGED)], plans, NOW) is None
