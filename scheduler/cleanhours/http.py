@@ -1,7 +1,4 @@
-"""The one HTTP session: asks politely, gives up in time, and never tells a secret in an error.
-
-A provider is two pure functions, the question and the reading of the answer; this is what lies between them.
-"""
+"""The one HTTP session, between a provider's question and its reading: polite, done in time, telling no secret."""
 
 from __future__ import annotations
 
@@ -10,9 +7,11 @@ import random
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -62,7 +61,7 @@ class Response:
 class Session:
     """Keeps connections open between questions; safe to share between threads.
 
-    `pause` and `elapsed_s` are how it waits and measures, `jitter` a number in [0, 1): tests hand in their own.
+    `pause` is how it waits between tries, `jitter` a number in [0, 1): tests hand in their own.
     """
 
     def __init__(
@@ -73,7 +72,6 @@ class Session:
         transfer_limit_s: float = TRANSFER_LIMIT_S,
         answer_limit_bytes: int = ANSWER_LIMIT_BYTES,
         pause: Callable[[float], None] = time.sleep,
-        elapsed_s: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._timeout_s = timeout_s
@@ -81,9 +79,9 @@ class Session:
         self._transfer_limit_s = transfer_limit_s
         self._answer_limit_bytes = answer_limit_bytes
         self._pause = pause
-        self._elapsed_s = elapsed_s
         self._jitter = jitter
         self._session: requests.Session | None = None
+        self._given_up: dict[str, Future[Response | _Trouble]] = {}
 
     def get(
         self,
@@ -95,7 +93,6 @@ class Session:
         """Ask once, and up to three times more where that may help; wait 30 s at most in between, all told.
 
         Who stayed silent, or dripped, has had its time: it is not asked again, for a tick waits meanwhile.
-
         `secrets` are values that no error may show. Parameters and headers named like a key or token are
         masked without being asked.
 
@@ -134,7 +131,30 @@ class Session:
     def _ask(
         self, url: str, params: dict[str, Any], headers: dict[str, str], mask: _Mask
     ) -> Response | _Trouble:
-        """Ask once. Errors are raised outside the except blocks, so that no chained traceback shows a URL."""
+        """Ask once, in a thread, left alone when a whole answer takes too long: a socket's time-out begins anew with every byte."""
+        host = _split(url).netloc
+        if host in self._given_up and not self._given_up[host].done():
+            return _Trouble(f"{mask.shown_url}: still answers an earlier question", patience_spent=True)
+        answer: Future[Response | _Trouble] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._ask_once(url, params, headers, mask))
+            except Exception as error:  # noqa: BLE001 - raised again by who waits
+                answer.set_exception(error)
+
+        Thread(target=ask, name=f"asking {host}", daemon=True).start()
+        try:
+            return answer.result(self._transfer_limit_s)
+        except TimeoutError:
+            self._given_up[host] = answer
+            took = f"{mask.shown_url}: the answer took longer than {self._transfer_limit_s:g} s"
+            return _Trouble(took, patience_spent=True)
+
+    def _ask_once(
+        self, url: str, params: dict[str, Any], headers: dict[str, str], mask: _Mask
+    ) -> Response | _Trouble:
+        """Errors are raised outside the except blocks, so that no chained traceback shows a URL."""
         import requests
 
         if self._session is None:
@@ -155,7 +175,7 @@ class Session:
             trouble, spent = f"no answer within {self._timeout_s:g} s", True
         except requests.exceptions.RequestException as error:
             trouble = _reason(error)
-            spent = "Failed to resolve" in trouble
+            spent = "Failed to resolve" in trouble or "timed out" in trouble
         if refusal is not None:
             raise ConfigurationError(f"{mask.shown_url}: {mask(_shown(refusal))}")
         return _Trouble(f"{mask.shown_url}: {mask(_shown(trouble))}", patience_spent=spent)
@@ -180,14 +200,11 @@ class Session:
 
     def _body(self, answer: requests.Response) -> bytes | str:
         """Return the whole body, or why it was given up."""
-        until_s = self._elapsed_s() + self._transfer_limit_s
         body = bytearray()
         for piece in answer.iter_content(65536):
             body += piece
             if len(body) > self._answer_limit_bytes:
                 return f"the answer is longer than {self._answer_limit_bytes} bytes"
-            if self._elapsed_s() > until_s:
-                return f"the answer took longer than {self._transfer_limit_s:g} s"
         return bytes(body)
 
 

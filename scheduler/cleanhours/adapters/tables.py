@@ -22,7 +22,7 @@ from cleanhours.domain.words import parse_bytes, parse_words
 _ANY_DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _LISTEN: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})", re.ASCII)
 _LISTEN_WORDS: Final = "host:port such as 127.0.0.1:9464, or off"
-_ZONE: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"
+_ZONE: Final = r"^[A-Za-z0-9][A-Za-z0-9_:-]{0,31}$"
 _LIST: Final = "a list such as ['neso', 'climatology']"
 
 

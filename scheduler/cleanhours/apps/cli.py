@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Final
 
 import click
@@ -96,6 +97,9 @@ def cli(ctx: click.Context, config_file: str | None, state_folder: str | None, v
 
 def main() -> None:
     """The console script `cleanhours`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a Latin-1 terminal lacks some of what a job may be called
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(_run(sys.argv[1:]))
 
 
@@ -128,6 +132,9 @@ def _refuse(fault: Exception) -> int:
         for complaint in fault.complaints:
             click.echo(f"  {escape_terminal(str(complaint))}", err=True)
     else:
-        click.echo(f"cleanhours: {escape_terminal(str(fault))}", err=True)
+        first, *rest = str(fault).splitlines() or [""]
+        click.echo(f"cleanhours: {escape_terminal(first)}", err=True)
+        for line in rest:
+            click.echo(f"  {escape_terminal(line.strip())}", err=True)
     wrong = (InvalidRequest, ConfigurationError, NotSupported, UnknownZone)
     return ASKED_WRONGLY if isinstance(fault, wrong) else COULD_NOT

@@ -22,6 +22,9 @@ from cleanhours.domain.times import (
 ASSUMED_POWER_W: Final = 1000.0
 """Planned with where nothing tells the power of a job: grams scale with it, the choice of a window does not."""
 
+LARGEST_AMOUNT: Final = 10**15
+"""Of anything a job may occupy (a petabyte of memory): sums over ten thousand jobs stay whole 64-bit numbers."""
+
 
 class Policy(StrEnum):
     """How a plan is chosen."""
@@ -95,16 +98,9 @@ class JobRequest:
             yield Complaint("data", str(self.data_bytes), "bytes, 0 or more")
         if self.maximum_pauses is not None and self.maximum_pauses < 0:
             yield Complaint("maximum-pauses", str(self.maximum_pauses), "a count, 0 or more")
-        if (
-            min(
-                self.demand.cpu_millicores,
-                self.demand.memory_bytes,
-                self.demand.gpus,
-                self.demand.slots,
-            )
-            < 0
-        ):
-            yield Complaint("demand", str(self.demand), "amounts, 0 or more")
+        amounts = self.demand.to_json().values()
+        if min(amounts) < 0 or max(amounts) > LARGEST_AMOUNT:
+            yield Complaint("demand", str(self.demand), f"amounts of 0 to {LARGEST_AMOUNT:,}")
 
     @property
     def flexible(self) -> bool:

@@ -14,9 +14,9 @@ from cleanhours.domain.requests import Policy
 from cleanhours.domain.resources import Demand
 from cleanhours.domain.rules import ForecastLevels, Rules
 from cleanhours.planning.bounds import Bounds
-from cleanhours.planning.options import best_option, option_of
+from cleanhours.planning.options import best_option, option_of_window
 from cleanhours.planning.policies import answer, at_once, choose, rung_of, running_now, soonest, worth_waiting
-from cleanhours.planning.questions import Chain, Option, Place, Progress, Question, ask
+from cleanhours.planning.questions import Chain, Option, Progress, Question, ask
 from cleanhours.planning.slots import Run
 from cleanhours.planning.timelines import Timeline
 
@@ -84,12 +84,11 @@ def progress_of(job: Job) -> Progress:
 class _Asked:
     """A job, its question, and its place in the order: what runs, what must run now, then by least slack."""
 
-    __slots__ = ("demand", "job", "order", "question", "rung")
+    __slots__ = ("job", "order", "question", "rung")
 
     def __init__(self, job: Job, question: Question, chain: Chain) -> None:
         self.job = job
         self.question = question
-        self.demand: Demand = job.request.demand
         self.rung = Reason.INVALID_REQUEST if job.complaints else rung_of(question, chain)
         if question.running:
             phase = 0 if self.rung is not None else 1
@@ -104,42 +103,55 @@ _AT_ONCE = frozenset({Reason.INVALID_REQUEST, Reason.NO_DURATION})
 class _RoomFor:
     """The room that one demand has in the timelines, worked out when asked for."""
 
-    __slots__ = ("demand", "timelines")
+    __slots__ = ("shares", "timelines")
 
     def __init__(self, timelines: Mapping[str, Timeline], demand: Demand) -> None:
         self.timelines = timelines
-        self.demand = demand
+        self.shares = {name: timeline.share(demand) for name, timeline in timelines.items()}
 
     def gaps(self, name: str) -> Integers | None:
         timeline = self.timelines.get(name)
-        return None if timeline is None else timeline.gaps(self.demand)
+        return None if timeline is None else timeline.gaps(self.shares[name])
 
     def fits(self, name: str, runs: Sequence[Run]) -> bool:
         timeline = self.timelines.get(name)
-        return timeline is None or timeline.fits(self.demand, runs)
+        return timeline is None or timeline.fits(self.shares[name], runs)
+
+    def book(self, name: str, start: int, end: int) -> None:
+        timeline = self.timelines.get(name)
+        if timeline is not None:
+            timeline.book(self.shares[name], start, end)
 
 
 class _Fleet:
     """What is booked so far."""
 
     def __init__(self, rooms: Mapping[str, Room]) -> None:
-        self.timelines = {name: Timeline(room) for name, room in rooms.items()}
+        self._timelines = {name: Timeline(room) for name, room in rooms.items()}
+        self._rooms: dict[Demand, _RoomFor] = {}
+
+    def _room_for(self, one: _Asked) -> _RoomFor:
+        demand = one.job.request.demand
+        room = self._rooms.get(demand)
+        if room is None:
+            room = self._rooms[demand] = _RoomFor(self._timelines, demand)
+        return room
 
     def keep(self, rest: Sequence[_Asked]) -> Iterator[tuple[JobKey, Plan]]:
         """Books the plans in force of all that would be searched for; the others are to get the best window."""
         for one in rest:
             one.question.policy = Policy.LOWEST_WINDOW if one.rung is None else one.question.policy
             if one.rung is None and one.job.plan is not None:
-                self._book(one, one.job.plan)
+                _book(one, one.job.plan, self._room_for(one))
                 yield one.job.key, one.job.plan
 
     def place(self, chunk: Sequence[_Asked]) -> Iterator[tuple[JobKey, Plan]]:
         """Plans and books the jobs of a chunk, in order."""
-        searched = [(one.question, one.demand) for one in chunk if one.rung is None]
-        bounds = Bounds(searched, self.timelines)
+        rooms = [self._room_for(one) for one in chunk]
+        searched = [(one.question, room) for one, room in zip(chunk, rooms, strict=True) if one.rung is None]
+        bounds = Bounds(searched)
         row = 0
-        for one in chunk:
-            room = _RoomFor(self.timelines, one.demand)
+        for one, room in zip(chunk, rooms, strict=True):
             if one.rung is Reason.INVALID_REQUEST:
                 complaints = "; ".join(str(complaint) for complaint in one.job.complaints)
                 plan = at_once(one.question, one.rung, complaints)
@@ -148,7 +160,7 @@ class _Fleet:
             else:
                 plan = self._chosen(one, room, bounds, row)
                 row += 1
-            self._book(one, plan)
+            _book(one, plan, room)
             yield one.job.key, plan
 
     def _chosen(self, one: _Asked, room: _RoomFor, bounds: Bounds, row: int) -> Plan:
@@ -166,28 +178,19 @@ class _Fleet:
         for bound, place, start in open_bounds:
             if best is not None and best.value < bound:
                 break
-            option = self._option(one, place, start, room, best and best.value)
+            option: Option | None
+            if start is not None and room.fits(place.location.name, ((start, start + question.length),)):
+                option = option_of_window(question, place, start, bound)
+            else:
+                gaps = room.gaps(place.location.name)
+                option = best_option(question, place, gaps, None if best is None else best.value)
             if option is not None and (best is None or option < best):
                 best = option
         return choose(question, best, room, run_now)
 
-    def _option(
-        self, one: _Asked, place: Place, start: int | None, room: _RoomFor, below: int | None
-    ) -> Option | None:
-        """The optimum at a place: the one found with the bound if it still fits, else a new search."""
-        question, name = one.question, place.location.name
-        if start is not None:
-            runs = ((start, start + question.length),)
-            if room.fits(name, runs):
-                return option_of(question, place, runs)
-        return best_option(question, place, room.gaps(name), below)
 
-    def _book(self, one: _Asked, plan: Plan) -> None:
-        timeline = self.timelines.get(plan.location)
-        if timeline is None:
-            return
-        for segment in plan.segments:
-            start, end = int(segment.start.timestamp()), int(segment.end.timestamp())
-            timeline.book(one.demand, start, end)
-        if not plan.segments:
-            timeline.book(one.demand, one.question.start, one.question.start + UNKNOWN_RUN_S)
+def _book(one: _Asked, plan: Plan, room: _RoomFor) -> None:
+    for segment in plan.segments:
+        room.book(segment.location, int(segment.start.timestamp()), int(segment.end.timestamp()))
+    if not plan.segments:
+        room.book(plan.location, one.question.start, one.question.start + UNKNOWN_RUN_S)

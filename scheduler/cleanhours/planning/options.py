@@ -25,19 +25,15 @@ def best_option(
 
     None where nothing fits, or (perhaps) where nothing costs at most `below`.
     """
-    moved = transfer_cost(question, place, question.start)
+    moved = transfer_cost(question, place, question.start) if question.request.data_bytes else None
     if not question.pausable:
         if moved is not None:
             return _best_moved_window(question, place, gaps)
+        charge = delay_charge(question) // place.pue_ppm if question.policy is Policy.CARBON_TIME else 0
         found = lowest_window(
-            place.series,
-            question.length,
-            question.start,
-            question.latest,
-            delay_cost=delay_charge(question) // place.pue_ppm,
-            gaps=gaps,
+            place.series, question.length, question.start, question.latest, delay_cost=charge, gaps=gaps
         )
-        return found and option_of(question, place, ((found.start, found.start + question.length),))
+        return found and option_of_window(question, place, found.start, found.cost * place.pue_ppm)
     if moved is None:
         return _best_runs(question, place, gaps, question.start, below)
     # a run is never begun early only to move its data: each start of the window is tried at each new price of moving
@@ -117,6 +113,16 @@ def option_of(question: Question, place: Place, runs: Sequence[Run]) -> Option:
         # charged as the window search charges it, so that both see the same optimum
         value += delay_charge(question) // place.pue_ppm * place.pue_ppm * (start - question.start)
     return Option(value, start, place.rank, carbon, integral, seconds, tuple(runs), place)
+
+
+def option_of_window(question: Question, place: Place, start: int, value: int) -> Option:
+    """`option_of` of one window whose value is known; it moves no data."""
+    carbon = value
+    if question.policy is Policy.CARBON_TIME:
+        carbon -= delay_charge(question) // place.pue_ppm * place.pue_ppm * (start - question.start)
+    length = question.length
+    runs = ((start, start + length),)
+    return Option(value, start, place.rank, carbon, carbon // place.pue_ppm, length, runs, place)
 
 
 def adopt(question: Question, rooms: Rooms) -> Option | None:

@@ -21,7 +21,7 @@ from cleanhours.planning.questions import (
     ask,
     grams,
 )
-from cleanhours.planning.rooms import Gaps, GapsGiven, Rooms, first_fit
+from cleanhours.planning.rooms import EVERYWHERE, Gaps, GapsGiven, Rooms, first_fit
 from cleanhours.planning.slots import Run
 
 _instant = lru_cache(maxsize=1 << 14)(instant_of)
@@ -51,15 +51,15 @@ def make_plan(  # noqa: PLR0913
         request, now=now, locations=locations, home=home, rules=rules, progress=progress, current=current
     )
     rung = rung_of(question, Chain(levels))
-    rooms = GapsGiven(gaps or {})
+    rooms = GapsGiven(gaps) if gaps else EVERYWHERE
     if rung is not None:
         return answer(question, rung, rooms)
-    options = []
+    best = None
     for place in question.places:
         option = best_option(question, place, rooms.gaps(place.location.name))
-        if option is not None:
-            options.append(option)
-    return choose(question, min(options, default=None), rooms)
+        if option is not None and (best is None or option < best):
+            best = option
+    return choose(question, best, rooms)
 
 
 def rung_of(question: Question, chain: Chain) -> Reason | None:
@@ -152,7 +152,11 @@ def running_now(question: Question) -> Option:
     here = question.here_place
     if here is None:
         raise ValueError("a question without a forecast has no options")
-    return option_of(question, here, ((question.start, question.start + question.length),))
+    table, start, length = here.table, question.start, question.length
+    integral = table.integral_at(start + length) - table.integral_at(start)
+    carbon = integral * here.pue_ppm
+    # no pause, no move, no delay: nothing else is charged
+    return Option(carbon, start, here.rank, carbon, integral, length, ((start, start + length),), here)
 
 
 def worth_waiting(question: Question, carbon: int, run_now: Option) -> bool:
@@ -273,6 +277,8 @@ def assemble_option(
 
 def _segments(location: Location, runs: Sequence[Run]) -> tuple[Segment, ...]:
     name, zone = location.name, location.zone
+    if len(runs) == 1:
+        return (Segment(_instant(runs[0][0]), _instant(runs[0][1]), name, zone),)
     return tuple(Segment(_instant(start), _instant(end), name, zone) for start, end in runs)
 
 

@@ -2,7 +2,7 @@
 
 Values are costs to go from a point with `k` grid units left to run, in four modes: START (beginning a run in the interval
 after the point), RUN (running on through it), ON (running up to the point: goes on or stops) and OFF (not running).
-Arrays have shape (layers, cases, pauses, units): layer 1 while the free part of a run, the one that need not end on a
+Arrays have shape (layers, pauses, units, cases): layer 1 while the free part of a run, the one that need not end on a
 point, is not spent, and 0 once it is; a case says whether the window's head and tail are used in full. All of these are
 computed at once, point by point from the end; the plan is then read forwards.
 """
@@ -56,19 +56,19 @@ class Programme:
         self.lost = board.lost // board.unit
         self.cases = tuple(self._possible_cases())
         self.rests = np.array([case.rest for case in self.cases], np.int64)
-        widest_step = np.arange(max(self.widths, default=1))
-        # seconds of free parts by units: shape (units, cases, 1, 1)
-        self.lengths = (widest_step[:, None] * board.unit + self.rests)[..., None, None]
-        self.empty = np.where(self.lengths[0] > 0, 0, NEVER)
         self.rows = np.arange(len(self.cases))
         self.units = np.array([case.units for case in self.cases], np.int64)
-        widest = max((case.units for case in self.cases), default=0) + self.lost + 1
-        self.shape = (2, len(self.cases), (board.pauses or 0) + 1, widest)
+        self.width = max((case.units for case in self.cases), default=0) + self.lost + 1
+        self.shape = (2, (board.pauses or 0) + 1, self.width, len(self.cases))
+        # seconds of free parts by units, for every state alike: numpy is quicker without broadcasting
+        lengths = np.arange(max(self.widths, default=1))[:, None, None] * board.unit + self.rests
+        self.lengths = np.ascontiguousarray(np.broadcast_to(lengths, (len(lengths), *self.shape[2:])))
+        self.empty = np.where(self.lengths[0] > 0, 0, NEVER)
         self.never = np.full(self.shape, NEVER)
         # per point the values of ON and OFF, and those of START and RUN, each pair in one array
         self.arrived = [np.stack((self.never, self.never))] * (self.count + 1)
         self.leaving = list(self.arrived)
-        self.fresh: list[Integers] = [self.never[_FREE, :, 0, 0]] * self.count
+        self.fresh: list[Integers] = [self.never[_FREE, 0, 0]] * self.count
 
     def best(self) -> tuple[int, tuple[Run, ...]] | None:
         """The cost and the runs of the cheapest plan; None where there is none."""
@@ -107,20 +107,20 @@ class Programme:
         for row, case in enumerate(self.cases):
             for layer in (_SPENT, _FREE)[: 2 if case.rest == 0 else 1]:
                 if case.tail == _ON:
-                    on[layer, row, :, 0] = tail * price
+                    on[layer, :, 0, row] = tail * price
                 elif case.tail == _OFF:
-                    off[layer, row, limited:, 0] = tail * price + energy
+                    off[layer, limited:, 0, row] = tail * price + energy
                 else:
-                    on[layer, row, :, 0] = off[layer, row, :, 0] = 0
+                    on[layer, :, 0, row] = off[layer, :, 0, row] = 0
             if case.tail or not board.open[-1]:
                 continue
-            for units in range(min(tail // board.unit + 1, self.shape[-1])):
+            for units in range(min(tail // board.unit + 1, self.width)):
                 cost = (units * board.unit + case.rest) * price
                 if not 0 < units * board.unit + case.rest <= tail:
                     continue
-                np.minimum(on[_FREE, row, :, units], cost, out=on[_FREE, row, :, units])
+                np.minimum(on[_FREE, :, units, row], cost, out=on[_FREE, :, units, row])
                 if units >= self.lost and not board.shortest:
-                    resumed = off[_FREE, row, limited:, units - self.lost]
+                    resumed = off[_FREE, limited:, units - self.lost, row]
                     np.minimum(resumed, cost + energy, out=resumed)
         self.arrived[self.count] = np.stack((np.minimum(on, off), off))
 
@@ -133,9 +133,9 @@ class Programme:
         width, price = self.widths[i], self.board.prices[i + 1]
         leaving = np.empty_like(later)
         run = leaving[1]
-        run[..., :width] = NEVER
-        if width < self.shape[-1]:
-            np.add(later[0, ..., :-width], width * self.board.unit * price, out=run[..., width:])
+        run[..., :width, :] = NEVER
+        if width < self.width:
+            np.add(later[0, ..., :-width, :], width * self.board.unit * price, out=run[..., width:, :])
         if self.board.shortest:
             leaving[0] = self._long_starts(i)
             self._free(run[_FREE], later[1, _SPENT], width, price)
@@ -143,7 +143,7 @@ class Programme:
             leaving[0] = run
             self._free(leaving[:, _FREE], later[:, _SPENT], width, price)
         self.leaving[i] = leaving
-        self.fresh[i] = leaving[0, _FREE, self.rows, -1, self.units]
+        self.fresh[i] = leaving[0, _FREE, -1, self.units, self.rows]
         arrived = np.empty_like(later)
         self._resume(arrived[1], later[1], leaving[0], self.board.energies[i + 1])
         np.minimum(run, arrived[1], out=arrived[0])
@@ -153,33 +153,34 @@ class Programme:
         """Values of beginning a run in interval i that has a least length: at its point, or with a free part before."""
         least, price = self.board.shortest, self.board.prices[i + 1]
         start = self.never.copy()
-        if least < self.shape[-1]:
+        if least < self.width:
             if self._open(i, least):
-                start[..., least:] = self.arrived[i + least][0, ..., :-least] + self._cost(i, least)
+                start[..., least:, :] = self.arrived[i + least][0, ..., :-least, :] + self._cost(i, least)
             if self._open(i + 1, least):
-                beyond = self.arrived[i + 1 + least][0, _SPENT, ..., :-least] + self._cost(i + 1, least)
-                self._free(start[_FREE, ..., least:], beyond, self.widths[i], price)
+                beyond = self.arrived[i + 1 + least][0, _SPENT, :, :-least] + self._cost(i + 1, least)
+                self._free(start[_FREE, :, least:], beyond, self.widths[i], price)
         np.minimum(start, NEVER, out=start)
         return start
 
     def _resume(self, off: Integers, later: Integers, start: Integers, energy: int) -> None:
         """Not running: waiting on, or resuming now, which loses time and takes a pause from what is left of them."""
         off[...] = later
-        resumed = start[..., self.lost :]
+        resumed = start[..., self.lost :, :]
         if energy:
             resumed = resumed + energy
-        target = off[..., : resumed.shape[-1]]
+        target = off[..., : self.width - self.lost, :]
         if self.board.pauses is not None:
-            resumed, target = resumed[:, :, :-1], target[:, :, 1:]
+            resumed, target = resumed[:, :-1], target[:, 1:]
         np.minimum(target, resumed, out=target)
 
     def _free(self, values: Integers, beyond: Integers, width: int, price: int) -> None:
         """values[k] = min over x < width of beyond[k - x] + the cost of x units and the rest, where that is no less."""
-        costs = self.lengths[:width] * price
-        np.minimum(values, beyond + (costs[0] + self.empty), out=values)
-        for units in range(1, min(width, values.shape[-1])):
-            target = values[..., units:]
-            np.minimum(target, beyond[..., :-units] + costs[units], out=target)
+        size = values.shape[-2]
+        costs = self.lengths[: min(width, size), :size] * price
+        np.minimum(values, beyond + (costs[0] + self.empty[:size]), out=values)
+        for units in range(1, len(costs)):
+            target = values[..., units:, :]
+            np.minimum(target, beyond[..., :-units, :] + costs[units, units:], out=target)
 
     def _open(self, i: int, steps: int) -> bool:
         return i + steps <= self.count and all(self.board.open[i + 1 : i + 1 + steps])
@@ -191,7 +192,7 @@ class Programme:
 
     def _openings(self) -> Iterator[tuple[int, int, list[Run], _State]]:
         """The first moves: cost of the whole plan, case, what they run, and where they lead. Earlier ones first."""
-        board, pauses = self.board, self.shape[2] - 1
+        board, pauses = self.board, self.shape[1] - 1
         head = board.points[0] - board.low
         yield NEVER, 0, [], _State(_OFF, 0, 0, 0, 0)
         for row, case in enumerate(self.cases):
@@ -234,10 +235,10 @@ class Programme:
 
     def _value(self, row: int, state: _State) -> int:
         mode, point, layer, pauses, units = state
-        if units < 0 or units >= self.shape[-1] or pauses < 0:
+        if units < 0 or units >= self.width or pauses < 0:
             return NEVER
         values = self.arrived if mode in (_ON, _OFF) else self.leaving
-        return int(values[point][_AT[mode], layer, row, pauses, units])
+        return int(values[point][_AT[mode], layer, pauses, units, row])
 
     def _follow(self, row: int, state: _State) -> Iterator[Run]:
         """What is run from a state on; goes on rather than stops, and resumes rather than waits, where that is equal."""

@@ -149,10 +149,14 @@ def ask(
     else:
         candidates = (at_home,)
     policy = request.policy or (Policy.LOWEST_SLOTS if request.interruptible else Policy.LOWEST_WINDOW)
+    # once it runs, only a policy that pauses has a choice left
+    goes_on = progress.running and (
+        progress.fixed or not request.interruptible or policy not in (Policy.LOWEST_SLOTS, Policy.ELASTIC)
+    )
     return Question(
         request, now, rules, at_home, here, candidates, policy, work, start, latest,
         latest + (lost if ran else 0) + (work or 0), lost, progress.running, progress.paused,
-        progress.running and (progress.fixed or not request.interruptible), current,
+        goes_on, current,
     )  # fmt: skip
 
 

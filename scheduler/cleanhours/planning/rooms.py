@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -44,6 +44,10 @@ class GapsGiven:
             if index < 0 or gaps[index, 1] < end:
                 return False
         return True
+
+
+EVERYWHERE: Final = GapsGiven({})
+"""Room without limits."""
 
 
 def first_fit(gaps: Integers | None, length: int, earliest: int, latest: int) -> int | None:

@@ -22,6 +22,10 @@ NEVER: Final = 1 << 61
 """A cost above every real one, with head-room for sums."""
 
 
+_FEW: Final = 6
+"""Gaps up to which each is searched by itself."""
+
+
 class Window(NamedTuple):
     """Where a window starts and what it costs, its delay charge included."""
 
@@ -50,20 +54,29 @@ def lowest_window(
     `delay_cost` is charged for every second after `earliest`. The earliest of equals wins. None where nothing fits.
     """
     borders = series.borders
+    ranges = _NO_RANGES
     lowest = max(earliest, int(borders[0]))
     highest = min(latest, int(borders[-1]) - length)
     if lowest > highest:
         return None
-    if gaps is None and not delay_cost and table_of(series).step:
+    even = not delay_cost and table_of(series).step
+    if gaps is not None:
+        ranges = _starts_in(gaps, length, lowest, highest)
+        if even and len(ranges) <= _FEW:
+            found = (_window_of_even_steps(series, length, *each) for each in ranges.tolist())
+            return min(found, key=lambda window: (window.cost, window.start), default=None)
+    elif even:
         return _window_of_even_steps(series, length, lowest, highest)
     inner = borders[1:-1]
     low, high = inner.searchsorted((lowest, highest))
     first, last = inner.searchsorted((lowest + length, highest + length))
     starts = np.concatenate(((lowest, highest), inner[low:high], inner[first:last] - length))
     if gaps is not None:
-        starts = _inside(starts, length, lowest, highest, gaps)
-        if not starts.size:
+        if not len(ranges):
             return None
+        index = ranges[:, 0].searchsorted(starts, side="right") - 1
+        fitting = starts[(index >= 0) & (ranges[index, 1] >= starts)]
+        starts = np.concatenate((fitting, ranges.ravel()))
     costs = cost_of_windows(series, starts, length)
     if delay_cost:
         costs += delay_cost * (starts - earliest)
@@ -97,16 +110,12 @@ def _window_of_even_steps(series: IntensitySeries, length: int, lowest: int, hig
     return Window(best[1], best[0])
 
 
-def _inside(starts: Integers, length: int, lowest: int, highest: int, gaps: Integers) -> Integers:
-    """The starts whose windows lie inside a gap, and the corners that the gaps add."""
-    if not len(gaps):
-        return starts[:0]
-    opens, closes = gaps[:, 0], gaps[:, 1]
-    index = opens.searchsorted(starts, side="right") - 1
-    fitting = starts[(index >= 0) & (closes[index] >= starts + length)]
-    first, last = np.maximum(opens, lowest), np.minimum(closes - length, highest)
-    possible = first <= last
-    return np.concatenate((fitting, first[possible], last[possible]))
+def _starts_in(gaps: Integers, length: int, lowest: int, highest: int) -> Integers:
+    """The earliest and latest starts in [lowest, highest] per gap that a window fits into, shape (k, 2)."""
+    starts = np.empty_like(gaps)
+    np.maximum(gaps[:, 0], lowest, out=starts[:, 0])
+    np.minimum(gaps[:, 1] - length, highest, out=starts[:, 1])
+    return starts[starts[:, 0] <= starts[:, 1]]
 
 
 def cost_of_windows(series: IntensitySeries, starts: Integers, lengths: Integers | int) -> Integers:
@@ -127,12 +136,12 @@ def intervals_at(series: IntensitySeries, instants: Integers) -> Integers:
     borders, count = series.borders, len(series)
     step = table_of(series).step
     if step and instants.size > 64:
-        index = (instants - borders[1]) // step + 1
+        index: Integers = (instants - borders[1]) // step + 1
         np.minimum(index, count - 1, out=index)
         np.maximum(index, 0, out=index)
         return index
-    inner = borders[1:-1]
-    return inner.searchsorted(instants, side="right")
+    found: Integers = borders[1:-1].searchsorted(instants, side="right")
+    return found
 
 
 class Table:
@@ -169,6 +178,9 @@ def table_of(series: IntensitySeries) -> Table:
     if table is None:
         table = series.__dict__["_table"] = Table(series)
     return table
+
+
+_NO_RANGES: Final = np.empty((0, 2), np.int64)
 
 
 class Borders(NamedTuple):

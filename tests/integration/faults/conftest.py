@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ listen = "127.0.0.1:0"
 StartController = Callable[..., subprocess.Popen[str]]
 
 
+def settings_of(url: str) -> str:
+    """A world whose only forecasts come from a provider at `url`."""
+    return f'{QUICK}[forecasts]\nchain = ["neso"]\n[forecasts.sources.neso]\nbase_url = "{url}"\n'
+
+
 @pytest.fixture
 def provider() -> Iterator[Neso]:
     service = Neso(SystemClock())  # type: ignore[arg-type]
@@ -37,10 +43,7 @@ def provider() -> Iterator[Neso]:
 @pytest.fixture
 def live(tmp_path: Path, provider: Neso) -> Iterator[Shell]:
     """A world whose only forecasts come from the stand-in provider."""
-    shell = Shell(
-        tmp_path,
-        f'{QUICK}[forecasts]\nchain = ["neso"]\n[forecasts.sources.neso]\nbase_url = "{provider.url}"\n',
-    )
+    shell = Shell(tmp_path, settings_of(provider.url))
     yield shell
     leave_nothing(shell)
 
@@ -74,11 +77,20 @@ def controller() -> Iterator[Callable[[Shell], subprocess.Popen[str]]]:
         process.communicate(timeout=30)
 
 
+def this_hour() -> datetime:
+    return SystemClock().now().replace(minute=0, second=0, microsecond=0)
+
+
+def soon(met: Callable[[], object], seconds: float = 30) -> None:
+    """Waits until something is so, and fails when it has not come true by then."""
+    for _ in range(int(seconds * 20)):
+        if met():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s")
+
+
 def leave_nothing(shell: Shell) -> None:
     """Cancels what is left, so that no watchdog outlives its test."""
     for job in shell.json("jobs"):
         shell.run("cancel", job["id"], code=None)
-
-
-def is_root() -> bool:
-    return os.geteuid() == 0

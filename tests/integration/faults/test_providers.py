@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.flow.command_line import Shell
-from tests.integration.faults.conftest import StartController
+from tests.integration.faults.conftest import settings_of, soon
 from tests.unit.forecasts.worlds import Neso
 
 SLOT = timedelta(minutes=30)
@@ -55,17 +54,24 @@ NONSENSE = {
 REFUSALS = (400, 401, 403, 404)
 
 
+def some_slow(cases: Iterable[object], quick: Collection[object]) -> list[object]:
+    """All of them, only `quick` ones in every run of the tests."""
+    return [case if case in quick else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
 def one_clear_line(stderr: str) -> None:
     assert "Traceback" not in stderr
     assert "\x1b" not in stderr
     assert max(map(len, stderr.splitlines())) < 700
 
 
-@pytest.mark.parametrize("name", NONSENSE)
+@pytest.mark.parametrize("name", some_slow(NONSENSE, ("a page", "negative")))
 def test_nonsense_is_told_in_a_line_and_holds_nobody(live: Shell, provider: Neso, name: str) -> None:
     provider.answers += [(200, NONSENSE[name])] * 50
 
-    asked = live.run("plan", "--forecast", "neso", "--zone", "GB", "--duration", "1h", "--max-delay", "6h", code=1)
+    asked = live.run(
+        "plan", "--forecast", "neso", "--zone", "GB", "--duration", "1h", "--max-delay", "6h", code=1
+    )
     one_clear_line(asked.stderr)
     live.run("submit", "--duration", "1s", "--max-delay", "6h", "--name", "train", "--", "touch", "ran")
     once = live.run("controller", "--once")
@@ -75,11 +81,13 @@ def test_nonsense_is_told_in_a_line_and_holds_nobody(live: Shell, provider: Neso
     soon((live.folder / "ran").exists)
 
 
-@pytest.mark.parametrize("status", REFUSALS)
+@pytest.mark.parametrize("status", some_slow(REFUSALS, (403,)))
 def test_a_refusal_holds_nobody(live: Shell, provider: Neso, status: int) -> None:
     provider.answers += [(status, "<h1>\x1b[2Jno\r\n</h1>" * 100)] * 50
 
-    asked = live.run("plan", "--forecast", "neso", "--zone", "GB", "--duration", "1h", "--max-delay", "6h", code=None)
+    asked = live.run(
+        "plan", "--forecast", "neso", "--zone", "GB", "--duration", "1h", "--max-delay", "6h", code=None
+    )
     assert asked.returncode in {1, 2}
     one_clear_line(asked.stderr)
     live.run("submit", "--duration", "1s", "--max-delay", "6h", "--", "touch", "ran")
@@ -104,24 +112,16 @@ def test_a_trouble_that_may_pass_holds_nobody(live: Shell, provider: Neso, statu
 
 
 @pytest.mark.slow
-def test_a_silent_provider_costs_no_deadline(
-    live: Shell, provider: Neso, controller: StartController, tmp_path: Path
-) -> None:
-    controller(live)
-    provider.silent = threading.Event()
-    live.run("submit", "--duration", "1s", "--max-delay", "5s", "--", "sh", "-c", "date +%s > ran")
-    (job,) = live.json("jobs")
+def test_a_silent_provider_costs_no_deadline(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        shell = Shell(tmp_path, settings_of(f"http://127.0.0.1:{deaf.getsockname()[1]}"))
+        shell.run("submit", "--duration", "1s", "--max-delay", "13s", "--", "sh", "-c", "date +%s > ran")
+        (job,) = shell.json("jobs")
+        leading = shell.start("controller")  # its first tick waits for the provider
 
-    soon((live.folder / "ran").exists)
+        soon((tmp_path / "ran").exists)
 
-    provider.silent.set()
-    latest = datetime.fromisoformat(job["request"]["submitted"]) + timedelta(seconds=5)
-    assert int((live.folder / "ran").read_text()) <= latest.timestamp() + 2
-
-
-def soon(met: Callable[[], bool], seconds: float = 30) -> None:
-    for _ in range(int(seconds * 20)):
-        if met():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
+        leading.terminate()
+        leading.communicate(timeout=60)
+    latest = datetime.fromisoformat(job["request"]["submitted"]) + timedelta(seconds=13)
+    assert int((tmp_path / "ran").read_text()) <= latest.timestamp() + 2

@@ -145,6 +145,11 @@ def test_the_zone_of_local_can_be_said_alone(tmp_path: Path) -> None:
     assert {"local": Location("local", "GB", 1.4)} == load(tmp_path, "[locations.local]\npue = 1.4").locations
 
 
+@pytest.mark.parametrize("zone", ["GB:13", "GB:postcode:RG10", "US-CAL-CISO"])
+def test_a_zone_is_spelled_as_its_source_spells_it(tmp_path: Path, zone: str) -> None:
+    assert zone == load(tmp_path, f'[locations.local]\nzone = "{zone}"').locations["local"].zone
+
+
 def test_capacity_in_two_units_is_refused(tmp_path: Path) -> None:
     text = '[locations.a]\nzone = "GB"\ncapacity = { cpus = 1, cpu_millicores = 5 }'
     assert "found both cpus and cpu_millicores" in faults(tmp_path, text)

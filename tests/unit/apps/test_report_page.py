@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from cleanhours.apps.report import ZoneSeries, report_html
-from cleanhours.domain.accounts import Cause, Entry, ForecastError, Settled
+from cleanhours.domain.accounts import Cause, Entry, ForecastError, IntensityUsed, Settled
 from cleanhours.domain.intensity import IntensitySeries, Kind, Measure, Signal
+from cleanhours.domain.jobs import RunSegment
 from tests.unit.apps.rows_of_a_ledger import HOUR, NOON, a_run, unmeasured
 
 _VOID = {"meta", "br"}
@@ -229,3 +231,18 @@ def test_a_year_of_runs_stays_a_small_page() -> None:
 
     assert len(html) < 1_000_000
     assert "500 of 1460 runs" in Page(html).words
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    "at", [NOON, NOON + timedelta(seconds=5.1), NOON + 24 * HOUR - timedelta(seconds=0.1)]
+)
+def test_a_run_within_one_second_breaks_no_page(at: datetime, known: bool) -> None:
+    end = at + timedelta(seconds=0.3)
+    entry = a_run(started=at)
+    run = replace(entry.run, segments=(RunSegment(at, end, "local"),), finished_at=end)
+    used = (IntensityUsed("GB", at, end, 100_000_000, Kind.ACTUAL),)
+
+    shown = page([replace(entry, run=run, intensity=used)], *([zone()] if known else []))
+
+    assert "train" in shown.words

@@ -64,8 +64,7 @@ def _order(job: Job, rules: Rules) -> tuple[int, datetime, JobKey]:
     if job.state in _RUNS:
         searched = job.state is JobState.RUNNING and job.request.interruptible and latest >= NOW
         free = searched and job.request.flexible and job.remaining is not None
-        policy = job.request.policy
-        phase = 1 if free and policy not in ("run-now", "deadline-only") else 0
+        phase = 1 if free and job.request.policy in (None, "lowest-slots", "elastic") else 0
     else:
         phase = 2 if job.remaining is None or not job.request.flexible else 3
     return phase, latest, job.key

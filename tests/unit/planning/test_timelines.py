@@ -34,7 +34,7 @@ def test_room_is_what_every_second_says(seed: int) -> None:
     )
     timeline = Timeline(Room(Location("a", "AA", 1.0, capacity), others))
     for demand, start, end in bookings[5:]:
-        timeline.book(demand, start, end)
+        timeline.book(timeline.share(demand), start, end)
     asked = _demand(dice)
     free = []
     for second in range(START, START + 400):
@@ -44,13 +44,15 @@ def test_room_is_what_every_second_says(seed: int) -> None:
             limit is None or not asks or amount <= limit
             for asks, amount, limit in zip(_amounts(asked), used, capacity.limits(), strict=True)
         ))  # fmt: skip
-    gaps = timeline.gaps(asked)
+    gaps = timeline.gaps(timeline.share(asked))
     for _ in range(20):
         first = dice.randint(0, 350)
         length = dice.randint(1, 40)
         runs = [(START + first, START + first + length)]
         expected = all(free[first : first + length])
-        assert expected == timeline.fits(asked, runs) == GapsGiven({"a": gaps}).fits("a", runs)
+        assert (
+            expected == timeline.fits(timeline.share(asked), runs) == GapsGiven({"a": gaps}).fits("a", runs)
+        )
         starts = [at for at in range(first, 350) if all(free[at : at + length])]
         found = first_fit(gaps, length, START + first, START + 349)
         assert (START + starts[0] if starts else None) == found
@@ -62,6 +64,6 @@ def _amounts(demand: Demand) -> tuple[int, ...]:
 
 def test_a_location_without_limits_has_room_for_all() -> None:
     timeline = Timeline(Room(Location("a", "AA")))
-    timeline.book(Demand(10**9, 10**18, 10**6), START, START + 10)
-    assert timeline.gaps(Demand()) is None
-    assert timeline.fits(Demand(10**9), [(START, START + 10)])
+    timeline.book(timeline.share(Demand(10**9, 10**18, 10**6)), START, START + 10)
+    assert timeline.gaps(timeline.share(Demand())) is None
+    assert timeline.fits(timeline.share(Demand(10**9)), [(START, START + 10)])

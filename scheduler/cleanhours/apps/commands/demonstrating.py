@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from cleanhours.apps.commands.wishing import Number
 from cleanhours.apps.wiring import Wiring
 from cleanhours.domain.accounts import Entry
 from cleanhours.domain.errors import ConfigurationError
@@ -21,9 +22,7 @@ LISTEN: Final = ("127.0.0.1", 9464)
 
 
 @click.command()
-@click.option(
-    "--rate", type=click.FloatRange(60, 3600), default=1440, show_default=True, help="How fast time runs."
-)
+@click.option("--rate", type=Number(60, 3600), default=1440, show_default=True, help="How fast time runs.")
 @click.option(
     "--keep", metavar="FOLDER", type=click.Path(file_okay=False), help="Where queue, ledger and report stay."
 )

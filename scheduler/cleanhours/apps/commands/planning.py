@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from cleanhours.apps.commands.wishing import read_request, request_options
+from cleanhours.apps.commands.wishing import Number, read_request, request_options
 from cleanhours.apps.wiring import Wiring
 from cleanhours.domain.deadlines import Margins
 from cleanhours.domain.errors import Complaint, InvalidRequest
@@ -34,13 +34,13 @@ from cleanhours.domain.times import parse_duration, parse_instant
 @click.option(
     "--min-saving",
     metavar="PERCENT",
-    type=click.FloatRange(0, 100),
+    type=Number(0, 100),
     help="A wait that saves less is not worth it.",
 )
 @click.option(
     "--safety",
     metavar="FACTOR",
-    type=click.FloatRange(min=1),
+    type=Number(1, 10),
     help="Kept back: this many times the remaining work.",
 )
 @click.option("--queue-margin", metavar="D", help="Kept back for a release that queues.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -44,7 +43,8 @@ def report(
     form = "json" if as_json else form or _form_of(output)
     text = write_report(wiring, form, start, end)
     if output is None:
-        sys.stdout.write(text)
+        # a page, a table and JSON are UTF-8, whatever the terminal's language
+        click.get_binary_stream("stdout").write(text.encode())
         return
     try:
         Path(output).write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -26,6 +27,18 @@ _WORDS: Final = (
     "data",
     "policy",
 )
+
+
+class Number(click.FloatRange):
+    """A number in a range. Not a number is in none, though Python's comparisons let it pass; infinity is no amount."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
 _OPTIONS: Final = (
     click.option(
         "--deadline", metavar="T", help="Finished by: RFC 3339 with a zone, or +12h from submission."
@@ -41,9 +54,9 @@ _OPTIONS: Final = (
     click.option(
         "--policy", metavar="NAME", help="run-now, lowest-window, lowest-slots, carbon-time, deadline-only."
     ),
-    click.option("--cpus", type=click.FloatRange(min=0), help="CPUs it occupies."),
+    click.option("--cpus", type=Number(0, 1_000_000), help="CPUs it occupies."),
     click.option("--memory", metavar="SIZE", help="Memory it occupies: 16GiB."),
-    click.option("--gpus", type=click.IntRange(min=0), help="GPUs it occupies."),
+    click.option("--gpus", type=click.IntRange(0, 1_000_000), help="GPUs it occupies."),
 )
 
 

@@ -118,7 +118,8 @@ def _pieces(entries: Iterable[Entry], zone: str) -> tuple[IntensitySeries, ...]:
     known: dict[int, IntensityUsed] = {}
     for entry in sorted(entries, key=lambda entry: entry.settled_at):
         for stretch in (*entry.baseline_intensity, *entry.intensity):
-            if stretch.zone == zone:
+            # what began and ended within one second has no width on any page
+            if stretch.zone == zone and epoch(stretch.start) < epoch(stretch.end):
                 known[epoch(stretch.start)] = stretch
     pieces: list[list[IntensityUsed]] = []
     for _, stretch in sorted(known.items()):
@@ -157,7 +158,7 @@ def _span(
 
 
 def _overlaps(series: IntensitySeries, start: datetime, end: datetime) -> bool:
-    return series.start < end and start < series.end
+    return max(int(series.borders[0]), epoch(start)) < min(int(series.borders[-1]), epoch(end))
 
 
 def _line(series: IntensitySeries, panel: ZoneRuns, x: Scale, y: Scale, class_: str) -> list[Markup]:
@@ -189,7 +190,7 @@ def _ran_areas(panel: ZoneRuns, x: Scale, y: Scale) -> list[Markup]:
         drawing.area(part.borders.tolist(), part.g_per_kwh.tolist(), x, y, "ran-area")
         for start, end in merged
         for piece in panel.pieces
-        if start < end and _overlaps(piece, start, end)
+        if _overlaps(piece, start, end)
         for part in [piece.cut(start, end)]
     ]
 

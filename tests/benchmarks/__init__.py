@@ -1,0 +1,1 @@
+"""What docs/benchmarks.md claims, measured: `make bench`."""
