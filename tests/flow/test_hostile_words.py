@@ -64,3 +64,19 @@ def test_everything_kept_is_private_whatever_the_umask(shell: Shell) -> None:
     kept = [shell.state, *shell.state.rglob("*")]
     assert {"ledger.sqlite", "queue.sqlite", "jobs"} <= {path.name for path in kept}
     assert [] == [str(path) for path in kept if path.stat().st_mode & 0o077]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
+@pytest.mark.parametrize("command", ["jobs", "report", "plan"])
+def test_output_that_finds_no_room_is_one_line_of_error(shell: Shell, command: str) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            shell.command(command), cwd=shell.folder, stdout=full, stderr=subprocess.PIPE, text=True,
+            env=shell.environment(), timeout=60, check=False,
+        )  # fmt: skip
+
+    assert (1, "cleanhours: [Errno 28] No space left on device") == (
+        done.returncode,
+        done.stderr.splitlines()[-1],
+    )
+    assert "Traceback" not in done.stderr

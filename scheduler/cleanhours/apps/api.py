@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from cleanhours.domain.intensity import IntensitySeries
@@ -38,9 +39,15 @@ def plan(
     >>> plan(wish, series, now=now).start.isoformat()
     '2026-01-01T01:00:00+00:00'
     """
-    known = {forecasts.zone: forecasts} if isinstance(forecasts, IntensitySeries) else dict(forecasts)
-    places = dict(locations) if locations else {zone: Location(zone, zone) for zone in known}
+    known = {forecasts.zone: forecasts} if isinstance(forecasts, IntensitySeries) else forecasts
+    places = locations or {zone: _zone_itself(zone) for zone in known}
     if home is None:
         home = next((name for name in request.locations if name in places), next(iter(places), "local"))
-    places.setdefault(home, Location(home, home))
+    if home not in places:
+        places = {**places, home: _zone_itself(home)}
     return make_plan(request, (known,), now=now, locations=places, home=home, rules=rules)
+
+
+@lru_cache(maxsize=1024)
+def _zone_itself(zone: str) -> Location:
+    return Location(zone, zone)

@@ -120,6 +120,8 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return COULD_NOT
+    except OSError as fault:  # a full disk under our output, a working folder that is gone
+        return _refuse(fault)
     return result if isinstance(result, int) else DONE
 
 

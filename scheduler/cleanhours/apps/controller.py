@@ -49,12 +49,13 @@ class Controller:
     _scheduler: BackgroundScheduler | None = None
     _ticking: threading.Lock = field(default_factory=threading.Lock)
     _healthy: bool = False
+    _stopped: bool = False
     _steps: StepWatch | None = None
 
     def once(self) -> Outcome:
         """One tick and one settlement, then back to the caller; what fails is raised."""
-        outcome = self._tick()
         with self._ticking:
+            outcome = self._tick()
             self.settler.settle()
         return outcome
 
@@ -73,11 +74,16 @@ class Controller:
         self.tick()
 
     def stop(self) -> None:
-        """Stops beating; a beat under way is finished first. Idempotent."""
+        """Stops beating; a beat under way is finished first, none begins afterwards. Idempotent."""
+        self._stopped = True
         if self._steps is not None:
             self._steps.stop()
-        if self._scheduler is not None and self._scheduler.running:
-            self._scheduler.shutdown(wait=True)
+        scheduler, self._scheduler = self._scheduler, None
+        if scheduler is not None and scheduler.running:
+            # not wait=True: it would wait for a beat while holding the lock that the beat's own wake-up needs
+            scheduler.shutdown(wait=False)
+            with self._ticking:
+                log.debug("the last beat is over")
         for service in reversed(self.services):
             service.stop()
 
@@ -89,21 +95,24 @@ class Controller:
     def tick(self) -> None:
         """One tick, and a wake-up at the next due decision."""
         try:
-            outcome = self._tick()
+            with self._ticking:
+                outcome = None if self._stopped else self._tick()
         except Exception:
             self._healthy = False
             log.exception("tick failed")
             return
         self._healthy = True
-        self._wake_at(outcome)
+        if outcome is not None:
+            self._wake_at(outcome)
 
     def settle(self) -> None:
         """One settlement; forecasts are judged beside it."""
         world = self.reconciler.world
         try:
             with self._ticking:
-                self.settler.settle()
-                world.forecasts.compare(world.ledger, world.clock.now())
+                if not self._stopped:
+                    self.settler.settle()
+                    world.forecasts.compare(world.ledger, world.clock.now())
         except Exception:
             log.exception("settlement failed")
 
@@ -112,7 +121,8 @@ class Controller:
         world = self.reconciler.world
         try:
             with self._ticking:
-                world.forecasts.renew_known(world.clock.now())
+                if not self._stopped:
+                    world.forecasts.renew_known(world.clock.now())
         except Exception:
             log.exception("refresh failed")
         self.tick()
@@ -124,12 +134,11 @@ class Controller:
         self.tick()
 
     def _tick(self) -> Outcome:
-        with self._ticking:
-            outcome = self.reconciler.tick()
-            snapshot = self.reconciler.snapshot
-            if snapshot is not None:
-                self._sample(snapshot)
-                self.show(snapshot)
+        outcome = self.reconciler.tick()
+        snapshot = self.reconciler.snapshot
+        if snapshot is not None:
+            self._sample(snapshot)
+            self.show(snapshot)
         return outcome
 
     def _sample(self, snapshot: Snapshot) -> None:
@@ -151,8 +160,9 @@ class Controller:
         )
 
     def _wake_at(self, outcome: Outcome) -> None:
-        if self._scheduler is None or outcome.next_due is None:
+        scheduler = self._scheduler
+        if scheduler is None or outcome.next_due is None:
             return
         wait = max(self.reconciler.world.clock.real_seconds_until(outcome.next_due), SHORTEST_BEAT_S)
         at = datetime.now(UTC) + timedelta(seconds=wait)  # noqa: TID251 - the scheduler's own time, not the world's
-        self._scheduler.add_job(self.tick, "date", run_date=at, id="wake-up", replace_existing=True)
+        scheduler.add_job(self.tick, "date", run_date=at, id="wake-up", replace_existing=True)

@@ -23,8 +23,9 @@ from cleanhours.ports import Clock, Cluster, HavingCapacity, Leadership, Ledger,
 
 log = logging.getLogger(__name__)
 
-PLANNING_BUDGET_S: Final = 5.0
-"""Real seconds a tick may spend on planning before it keeps the plans it has: a late release is worse than a stale plan."""
+PLANNING_BUDGET_S: Final = 0.4
+"""Real seconds after which a tick plans no further: plans in force stay, jobs without one get theirs in the next tick, which
+follows at once. A late release is worse than a plan that comes a second later; the least slack is planned first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class Reconciler:
         decisions = self._decide(jobs, plans, now, powers)
         applied = self._act(decisions, {job.key: job for job in jobs}, now)
         self._keep(jobs, plans, applied, now)
-        shown = tuple(replace(job, plan=plans.get(job.key, job.plan)) for job in jobs)
+        shown = tuple(_wearing(job, plans.get(job.key)) for job in jobs)
         leader = world.leadership.may_act()
         self.snapshot = Snapshot(now, leader, shown, rooms, world.forecasts.best())
         return Outcome(now, tuple(applied), self._next_due(jobs, plans, applied, now), len(jobs))
@@ -189,10 +190,10 @@ class Reconciler:
     def _next_due(
         self, jobs: Sequence[Job], plans: Mapping[JobKey, Plan], applied: Sequence[Applied], now: datetime
     ) -> datetime | None:
-        """Sooner where the ramp or a refusal left something due undone."""
+        """A real second from now where the ramp, a refusal or the planning budget left something undone."""
         done = {one.decision.key for one in applied if one.done}
         waiting = any(
-            job.key in plans and plans[job.key].start <= now and job.key not in done
+            job.key not in plans or (plans[job.key].start <= now and job.key not in done)
             for job in jobs
             if job.state in {JobState.PENDING, JobState.HELD, JobState.PAUSED}
         )
@@ -209,6 +210,10 @@ class Reconciler:
         if name in self._lost:
             self._lost.discard(name)
             log.info("cluster back cluster=%s", name)
+
+
+def _wearing(job: Job, plan: Plan | None) -> Job:
+    return job if plan is None or plan is job.plan else replace(job, plan=plan)
 
 
 def _zones(jobs: Iterable[Job], rooms: Mapping[str, Room]) -> list[str]:

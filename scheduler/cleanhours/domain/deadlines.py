@@ -34,16 +34,17 @@ def latest_safe_start(
     job may wait two hours. With both, the earlier. A request without either has no slack: its submission. Whole
     seconds, rounded down; may lie in the past.
     """
-    bounds = []
+    bound: datetime | None = None
     if request.deadline is not None:
-        work = timedelta(seconds=math.ceil(remaining.total_seconds() * margins.safety))
-        bounds.append(request.deadline - work)
+        bound = request.deadline - timedelta(seconds=math.ceil(remaining.total_seconds() * margins.safety))
     if request.max_delay is not None:
         done = _NOTHING if request.duration is None else max(request.duration - remaining, _NOTHING)
-        bounds.append(released_from(request) + request.max_delay + done)
-    if not bounds:
+        delayed = released_from(request) + request.max_delay + done
+        bound = delayed if bound is None else min(bound, delayed)
+    if bound is None:
         return released_from(request)
-    return (min(bounds) - restart - margins.queue).replace(microsecond=0)
+    latest = bound - (restart + margins.queue)
+    return latest.replace(microsecond=0) if latest.microsecond else latest
 
 
 def released_from(request: JobRequest) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +14,7 @@ from cleanhours.domain.requests import Policy
 from cleanhours.domain.resources import Demand
 from cleanhours.domain.rules import ForecastLevels, Rules
 from cleanhours.planning.bounds import Bounds
+from cleanhours.planning.memory import Memory, remembering
 from cleanhours.planning.options import best_option, option_of_window
 from cleanhours.planning.policies import answer, at_once, choose, rung_of, running_now, soonest, worth_waiting
 from cleanhours.planning.questions import Chain, Option, Progress, Question, ask
@@ -43,29 +44,60 @@ def plan_all(
 
     What runs keeps its room first; then each job, by least slack, takes its optimum in the room that is left. No job is
     late for want of room: at its latest safe start it runs anyway, reason `capacity` with a note. A job with complaints
-    runs now, `invalid-request`. `rooms` are all known locations by name. `memory` changes speed only and may be None.
-    Once `out_of_time()` says so, jobs that have a plan keep it as it is, and the others get the best window.
+    runs now, `invalid-request`. `rooms` are all known locations by name. `memory` may be None; with it, waiting jobs for
+    which nothing changed keep the plans that a search would find again.
+    Once `out_of_time()` says so, jobs that have a plan keep it as it is, and those that never had one get theirs the next
+    time: they wait, the ones with most slack. What must run at once always has a plan.
     """
+    known = memory if isinstance(memory, Memory) else None
+    kept = {} if known is None else known.still_best(now, jobs, rooms, levels, rules)
+    plans = _plan_the_rest(now, jobs, rooms, levels, rules, kept, out_of_time)
+    if (
+        known is not None
+        and known.complete
+        and any(_crowded_out(key, plan, known) for key, plan in plans.items())
+    ):
+        # a newcomer found no room beside plans that were made without it: everybody is asked again
+        plans = _plan_the_rest(now, jobs, rooms, levels, rules, {}, out_of_time)
+    return plans, remembering(jobs, plans, rooms, levels, rules)
+
+
+def _crowded_out(key: JobKey, plan: Plan, known: Memory) -> bool:
+    return plan.reason is Reason.CAPACITY and key not in known.answers
+
+
+def _plan_the_rest(
+    now: datetime,
+    jobs: Sequence[Job],
+    rooms: Mapping[str, Room],
+    levels: ForecastLevels,
+    rules: Rules,
+    kept: Mapping[JobKey, Plan],
+    out_of_time: Callable[[], bool] | None,
+) -> dict[JobKey, Plan]:
+    """Every plan: those kept, booked as they are, and beside them the others by least slack."""
     locations = {name: room.location for name, room in rooms.items()}
     chain = Chain(levels)
     asked = [
         _Asked(job, ask(job.request, now=now, locations=locations, home=job.home, rules=rules,
                         progress=progress_of(job), current=job.plan), chain)
         for job in jobs
-        if job.state not in FINISHED and job.state is not JobState.UNMANAGED
+        if job.key not in kept and job.state not in FINISHED and job.state is not JobState.UNMANAGED
     ]  # fmt: skip
     asked.sort(key=lambda one: one.order)
     fleet = _Fleet(rooms)
-    plans: dict[JobKey, Plan] = {}
-    late = False
+    if kept:
+        fleet.book_all((job.request.demand, kept[job.key]) for job in jobs if job.key in kept)
+    plans = dict(kept)
     while asked:
-        if not late and out_of_time is not None and out_of_time():
-            late = True
-            plans.update(fleet.keep(asked))
-            asked = [one for one in asked if one.job.key not in plans]
         plans.update(fleet.place(asked[:CHUNK]))
         asked = asked[CHUNK:]
-    return plans, memory
+        if asked and out_of_time is not None and out_of_time():
+            urgent = [one for one in asked if one.rung is not None]
+            plans.update(fleet.keep(one for one in asked if one.rung is None))
+            plans.update(fleet.place(urgent))
+            break
+    return plans
 
 
 def progress_of(job: Job) -> Progress:
@@ -130,18 +162,26 @@ class _Fleet:
         self._timelines = {name: Timeline(room) for name, room in rooms.items()}
         self._rooms: dict[Demand, _RoomFor] = {}
 
+    def book_all(self, plans: Iterable[tuple[Demand, Plan]]) -> None:
+        """Books plans as they are, each for its demand."""
+        for demand, plan in plans:
+            room = self._room_of(demand)
+            for segment in plan.segments:
+                room.book(segment.location, int(segment.start.timestamp()), int(segment.end.timestamp()))
+
     def _room_for(self, one: _Asked) -> _RoomFor:
-        demand = one.job.request.demand
+        return self._room_of(one.job.request.demand)
+
+    def _room_of(self, demand: Demand) -> _RoomFor:
         room = self._rooms.get(demand)
         if room is None:
             room = self._rooms[demand] = _RoomFor(self._timelines, demand)
         return room
 
-    def keep(self, rest: Sequence[_Asked]) -> Iterator[tuple[JobKey, Plan]]:
-        """Books the plans in force of all that would be searched for; the others are to get the best window."""
+    def keep(self, rest: Iterable[_Asked]) -> Iterator[tuple[JobKey, Plan]]:
+        """Books the plans in force, as they are; whoever has none yet has to wait for one."""
         for one in rest:
-            one.question.policy = Policy.LOWEST_WINDOW if one.rung is None else one.question.policy
-            if one.rung is None and one.job.plan is not None:
+            if one.job.plan is not None:
                 _book(one, one.job.plan, self._room_for(one))
                 yield one.job.key, one.job.plan
 

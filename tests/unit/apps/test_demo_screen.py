@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from datetime import timedelta
 
+import pytest
 from rich.console import Console
 
 from cleanhours.apps.demo.grid import HOME, DemoGrid
@@ -109,6 +110,36 @@ def test_the_live_view_fits_a_narrow_terminal() -> None:
     Console(file=stream, width=80).print(live_view(seen(a_job()), 80))
 
     assert all(len(line) <= 80 for line in stream.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_no_column_of_the_live_view_is_cut(width: int) -> None:
+    stream = io.StringIO()
+    over = a_run("resnet50-finetune", avoided_ug={Cause.DELAYED: 2_600_000_000})
+    ran = seen(
+        finished=[over.run],
+        entries=[over],
+        series=DemoGrid(FakeClock(NOON), NOON).forecast(HOME, NOON, NOON + 24 * HOUR),
+    )
+
+    Console(file=stream, width=width).print(live_view(ran, width))
+
+    shown = stream.getvalue()
+    assert "…" not in shown
+    for words in ("resnet50-finetune", "succeeded", "+2.60"):
+        assert words in shown
+
+
+def test_a_wide_closing_table_comes_as_two_on_a_narrow_terminal() -> None:
+    entries = [a_run("a" * 17, deadline=NOON + 9 * HOUR), a_run("b", uid="2")]
+    whole, parts = final_table(entries), final_table(entries, 80)
+
+    assert max(map(len, parts)) <= 80 < max(map(len, whole))
+    assert words_of(whole) == words_of(parts)
+
+
+def words_of(lines: list[str]) -> set[str]:
+    return {word for line in lines for word in line.split() if set(word) != {"-"}}
 
 
 def test_what_ran_is_drawn_where_it_ran() -> None:

@@ -23,6 +23,7 @@ from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Booking, Capacity, Demand
 from cleanhours.domain.rules import Rules
 from cleanhours.planning.fleet import plan_all, progress_of
+from cleanhours.planning.memory import Memory
 from cleanhours.planning.policies import make_plan
 from tests.unit.planning.made import EXACT, NOW, made_series, made_world
 
@@ -148,6 +149,7 @@ def one_room(slots: int) -> dict[str, Room]:
 
 
 AHEAD = {"AA": made_series([90, 50, 10, 30, 70, 90, 90, 90], step=timedelta(hours=1))}
+LEVELS = [AHEAD]
 
 
 def test_many_equal_jobs_do_not_all_start_in_the_cleanest_hour() -> None:
@@ -198,13 +200,81 @@ def test_no_deadline_is_lost_for_want_of_room() -> None:
     assert {Reason.CAPACITY} == {plan.reason for plan in plans.values() if "before capacity" in plan.note}
 
 
-def test_out_of_time_plans_stay_and_new_jobs_get_a_window() -> None:
-    planned, fresh = a_job("planned"), a_job("fresh")
-    plans, _ = plan_all(NOW, [planned], one_room(1), [AHEAD])
-    stale = replace(planned, plan=plans[planned.key])
-    again, _ = plan_all(
-        NOW + timedelta(minutes=1), [stale, fresh], one_room(1), [AHEAD], out_of_time=lambda: True
+def test_what_time_did_not_suffice_for_is_planned_next_as_if_at_once() -> None:
+    jobs = [a_job(f"job-{number:03}") for number in range(600)]
+    rooms = one_room(200)
+    whole, _ = plan_all(NOW, jobs, rooms, LEVELS)
+    plans: dict[JobKey, Plan] = {}
+    memory: object | None = None
+    counts = []
+    for _ in range(3):
+        seen = [replace(job, plan=plans.get(job.key), state=JobState.HELD) for job in jobs]
+        plans, memory = plan_all(NOW, seen, rooms, LEVELS, memory=memory, out_of_time=lambda: True)
+        counts.append(len(plans))
+
+    assert [256, 512, 600] == counts
+    assert [] == [key for key in whole if plans[key].changed_from(whole[key])]
+
+
+def test_out_of_time_plans_in_force_stay() -> None:
+    jobs = [a_job(f"job-{number:03}") for number in range(300)]
+    plans, _ = plan_all(NOW, jobs, one_room(200), LEVELS)
+    held = [replace(job, plan=plans[job.key], state=JobState.HELD) for job in jobs]
+
+    again, _ = plan_all(NOW, held, one_room(200), [dict(AHEAD)], out_of_time=lambda: True)
+
+    assert 300 == len(again)
+    assert 44 <= sum(again[key] is plans[key] for key in plans)
+
+
+def test_when_nothing_changed_the_plans_are_the_ones_that_a_search_finds() -> None:
+    jobs = [a_job(f"job-{number:03}") for number in range(60)]
+    rooms = one_room(5)
+    plans, memory = plan_all(NOW, jobs, rooms, LEVELS)
+    held = [replace(job, plan=plans[job.key], state=JobState.HELD) for job in jobs]
+    later = NOW + timedelta(minutes=1)
+
+    remembered, _ = plan_all(later, held, rooms, LEVELS, memory=memory)
+    searched, _ = plan_all(later, held, rooms, LEVELS)
+
+    assert [] == [key for key in searched if remembered[key].changed_from(searched[key])]
+
+
+def test_another_forecast_or_request_or_room_is_not_remembered() -> None:
+    job = a_job("one")
+    plans, memory = plan_all(NOW, [job], one_room(1), LEVELS)
+    held = replace(job, plan=plans[job.key], state=JobState.HELD)
+    assert isinstance(memory, Memory)
+    same = (NOW, [held], one_room(1), LEVELS, Rules())
+    assert {held.key} == set(memory.still_best(*same))
+
+    due = plans[job.key].start
+    other = replace(held, request=replace(job.request, interruptible=not job.request.interruptible))
+    for changed in (
+        (NOW, [held], one_room(1), [dict(AHEAD)], Rules()),
+        (NOW, [held], one_room(2), LEVELS, Rules()),
+        (NOW, [held], one_room(1), LEVELS, Rules(hysteresis_percent=5)),
+        (NOW, [other], one_room(1), LEVELS, Rules()),
+        (due, [held], one_room(1), LEVELS, Rules()),
+        (NOW, [replace(held, state=JobState.RUNNING)], one_room(1), LEVELS, Rules()),
+    ):
+        assert {} == memory.still_best(*changed)  # type: ignore[arg-type]
+
+
+def test_a_newcomer_without_room_makes_everybody_ask_again() -> None:
+    calm = a_job("calm")
+    rooms = one_room(1)
+    plans, memory = plan_all(NOW, [calm], rooms, LEVELS)
+    held = replace(calm, plan=plans[calm.key], state=JobState.HELD)
+    start = plans[calm.key].start
+    urgent = a_job("urgent")
+    urgent = replace(
+        urgent,
+        request=replace(
+            urgent.request, earliest=start, deadline=start + timedelta(hours=1, minutes=40), max_delay=None
+        ),
     )
-    assert plans[planned.key] == again[planned.key]
-    assert Reason.LOWEST_WINDOW is again[fresh.key].reason
-    assert again[fresh.key].start != again[planned.key].start
+
+    again, _ = plan_all(NOW, [held, urgent], rooms, LEVELS, memory=memory)
+
+    assert Reason.CAPACITY is not again[urgent.key].reason

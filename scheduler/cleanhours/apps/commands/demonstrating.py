@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -32,10 +33,11 @@ def demo(rate: float, keep: str | None) -> None:
     Exit code 1 if a job did not finish or a deadline was missed.
     """
     from cleanhours.apps.demo.playing import MARGIN_S, TICK_S, Play, demo_controller, demo_report, demo_world
-    from cleanhours.apps.demo.screen import final_table, open_screen, pretended
+    from cleanhours.apps.demo.screen import final_table, open_screen, pretended, wrapped
 
     folder = Path(keep) if keep else Path(tempfile.mkdtemp(prefix="cleanhours-demo-"))
-    for line in pretended(rate, TICK_S, MARGIN_S):
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in wrapped(pretended(rate, TICK_S, MARGIN_S), width):
         click.echo(line)
     world, grid = demo_world(folder.absolute(), rate=rate)
     if not world.leadership.acquire():
@@ -50,7 +52,7 @@ def demo(rate: float, keep: str | None) -> None:
     page = folder / "report.html"
     page.write_text(demo_report(world, grid), encoding="utf-8")
     world.close()
-    for line in final_table(entries):
+    for line in final_table(entries, width):
         click.echo(line)
     click.echo(f"Report: {page}")
     _judge(entries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -44,7 +45,7 @@ def report(
     text = write_report(wiring, form, start, end)
     if output is None:
         # a page, a table and JSON are UTF-8, whatever the terminal's language
-        click.get_binary_stream("stdout").write(text.encode())
+        sys.stdout.buffer.write(text.encode())
         return
     try:
         Path(output).write_text(text, encoding="utf-8")

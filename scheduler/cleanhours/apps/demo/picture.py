@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -28,6 +29,25 @@ _STYLES: Final = {
     JobState.FAILED: "bold red",
     JobState.CANCELLED: "red",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of words; on a terminal narrower than `from_width` it makes room for the bars."""
+
+    name: str
+    width: int
+    from_width: int = 0
+
+
+_COLUMNS: Final = (
+    Column("job", NAME_WIDTH),
+    Column("state", 9),
+    Column("why", 16, 78),
+    Column("where", 8, 96),
+)
+_AVOIDED_WIDTH: Final = 9
+_GAP: Final = 2
 
 
 class LiveScreen:
@@ -59,25 +79,29 @@ def live_view(snapshot: Snapshot, width: int) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    bar = max(min(width - NAME_WIDTH - 10 - 16 - 8 - 10 - 12, 96), 24)
+    words = [column for column in _COLUMNS if width >= column.from_width]
+    taken = sum(column.width + _GAP for column in words) + _AVOIDED_WIDTH + _GAP
+    bar = max(min(width - taken, 96), 12)
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    table.add_column("job", width=NAME_WIDTH, no_wrap=True)
-    table.add_column("state", width=10, no_wrap=True)
-    table.add_column("why", width=16, no_wrap=True)
-    table.add_column("where", width=8, no_wrap=True)
+    for column in words:
+        table.add_column(column.name, width=column.width, no_wrap=True)
     table.add_column(Text(_hours_axis(snapshot, bar)), width=bar, no_wrap=True)
-    table.add_column("avoided", justify="right", width=10, no_wrap=True)
+    table.add_column("avoided", justify="right", width=_AVOIDED_WIDTH, no_wrap=True)
     if snapshot.series is not None:
         day = strip(snapshot.series, snapshot.start, snapshot.end, bar)
-        label = Text(escape_terminal(snapshot.series.zone, NAME_WIDTH), style="dim")
-        table.add_row(label, Text("g/kWh", style="dim"), "", "", _marked(day, snapshot, bar), "")
+        about = {"job": escape_terminal(snapshot.series.zone, NAME_WIDTH), "state": "g/kWh"}
+        cells = [Text(about.get(column.name, ""), style="dim") for column in words]
+        table.add_row(*cells, _marked(day, snapshot, bar), "")
     for row in rows(snapshot):
         avoided = "" if row.avoided_ug is None else format_ug(row.avoided_ug, signed=True)
+        told = {
+            "job": Text(escape_terminal(row.name, NAME_WIDTH)),
+            "state": Text(row.state.value, style=_STYLES.get(row.state, "")),
+            "why": Text(row.reason, style="dim"),
+            "where": Text(escape_terminal(row.location, 8), style="dim"),
+        }
         table.add_row(
-            Text(escape_terminal(row.name, NAME_WIDTH)),
-            Text(row.state.value, style=_STYLES.get(row.state, "")),
-            Text(row.reason, style="dim"),
-            Text(escape_terminal(row.location, 8), style="dim"),
+            *(told[column.name] for column in words),
             _bar(row, snapshot, bar),
             Text(avoided, style="green" if (row.avoided_ug or 0) >= 0 else "red"),
         )

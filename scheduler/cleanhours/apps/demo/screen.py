@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from textwrap import wrap
 from typing import Final, Protocol, TextIO
 
 from cleanhours.apps.escaping import escape_terminal, fit_encoding
@@ -114,8 +115,16 @@ def avoided_so_far(entries: Sequence[Entry]) -> int:
     return sum(entry.total_avoided_ug or 0 for entry in entries if entry.settled is not Settled.TYPICAL)
 
 
-def final_table(entries: Sequence[Entry]) -> list[str]:
-    """The closing table: one line a run, in the order of submission, then the sum."""
+def wrapped(lines: Sequence[str], width: int | None) -> list[str]:
+    """The lines broken between words where a terminal is narrower; `width` None is no terminal."""
+    return list(lines) if width is None else [part for line in lines for part in wrap(line, width)]
+
+
+def final_table(entries: Sequence[Entry], width: int | None = None) -> list[str]:
+    """The closing table: one line a run, in the order of submission, then the sum.
+
+    Where it is wider than a terminal of `width`, it comes as two: when everything happened, and what it cost.
+    """
     ordered = sorted(entries, key=lambda entry: (entry.run.request.submitted, entry.run.name))
     head = [
         "job",
@@ -141,17 +150,26 @@ def final_table(entries: Sequence[Entry]) -> list[str]:
         format_ug(avoided_so_far(counted), signed=True),
         "" if len(counted) == len(ordered) else f"{len(ordered) - len(counted)} not counted",
     ])  # fmt: skip
-    widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
-    right = range(5, 9)
+    table = _table([head, *body], right=range(5, 9))
+    if width is None or len(table[1]) <= width:
+        return table
+    times = [[row[column] for column in (0, 1, 2, 3, 4, 9)] for row in [head, *body[:-1]]]
+    costs = [[row[column] for column in (0, 5, 6, 7, 8)] for row in [head, *body]]
+    return [*_table(times, right=range(0), sums=False), "", *_table(costs, right=range(1, 5))]
+
+
+def _table(rows: Sequence[Sequence[str]], right: range, *, sums: bool = True) -> list[str]:
+    """Rows as lines, a rule under the first, and over the last where that holds the sums."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(
             cell.replace(NO_BREAK, " ").rjust(width) if column in right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in [head, *body]
+        for row in rows
     ]
     rule = "-" * max(len(line) for line in lines)
-    return [lines[0], rule, *lines[1:-1], rule, lines[-1]]
+    return [lines[0], rule, *lines[1:-1], *([rule] if sums else []), lines[-1]]
 
 
 class PlainScreen:

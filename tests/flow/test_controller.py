@@ -1,0 +1,103 @@
+"""The controller's beats: it stops while a beat is under way, goes on after one that failed, and shows what it knows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from cleanhours.apps.controller import Beats, Controller
+from cleanhours.control.reconciling import Outcome
+from cleanhours.domain.snapshots import Snapshot
+from tests.flow.test_cycle import Stage
+
+
+@dataclass
+class SlowReconciler:
+    """A reconciler whose tick takes a while and always asks to be woken soon."""
+
+    stage: Stage
+    ticks: int = 0
+    inside: threading.Event = field(default_factory=threading.Event)
+    snapshot: Snapshot | None = None
+    fail: bool = False
+
+    @property
+    def world(self) -> object:
+        return self.stage.world
+
+    def tick(self) -> Outcome:
+        self.ticks += 1
+        if self.fail:
+            raise RuntimeError("what nobody foresaw")
+        if self.ticks > 1:
+            self.inside.set()
+            time.sleep(0.2)
+        now = self.stage.clock.now()
+        return Outcome(now, (), now + timedelta(milliseconds=1), 0)
+
+
+def controller(reconciler: SlowReconciler, stage: Stage) -> Controller:
+    return Controller(reconciler, stage.settler, Beats(tick=timedelta(milliseconds=50)))  # type: ignore[arg-type]
+
+
+def test_stopping_in_the_middle_of_a_beat_ends_with_that_beat() -> None:
+    stage = Stage()
+    slow = SlowReconciler(stage)
+    running = controller(slow, stage)
+    running.start()
+    assert slow.inside.wait(5)
+
+    stopping = threading.Thread(target=running.stop)
+    stopping.start()
+    stopping.join(5)
+
+    assert not stopping.is_alive()
+    ticks = slow.ticks
+    time.sleep(0.3)
+    assert ticks == slow.ticks
+
+
+def test_a_beat_that_fails_is_followed_by_the_next() -> None:
+    stage = Stage()
+    slow = SlowReconciler(stage, fail=True)
+    running = controller(slow, stage)
+    running.start()
+    try:
+        assert not running.healthy
+        slow.fail = False
+        assert slow.inside.wait(5)
+        for _ in range(100):
+            if running.healthy:
+                break
+            time.sleep(0.05)
+
+        assert running.healthy
+    finally:
+        running.stop()
+
+
+def test_a_stepped_clock_sets_the_timers_anew_and_ticks_at_once() -> None:
+    stage = Stage()
+    slow = SlowReconciler(stage)
+    running = Controller(slow, stage.settler, Beats(tick=timedelta(hours=1)))  # type: ignore[arg-type]
+    running.start()
+    try:
+        before = slow.ticks
+        running.clock_stepped(-7200)
+        assert before < slow.ticks
+    finally:
+        running.stop()
+
+
+def test_what_it_knows_is_shown_after_each_tick() -> None:
+    stage = Stage()
+    stage.submit()
+    shown: list[Snapshot] = []
+    running = Controller(stage.reconciler, stage.settler, show=shown.append)
+
+    running.once()
+
+    assert ["held"] == [job.state for job in shown[-1].jobs]
+    assert shown[-1].jobs[0].plan is not None
