@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from cleanhours.testing.clocks import FakeClock
 from cleanhours_plugins.forecasts import csv
 from cleanhours_plugins.forecasts.climatology import Climatology
+from tests.benchmarks.figures import Figure
+from tests.conftest import REPOSITORY
 from tests.unit.forecasts.worlds import context
 
 Floats = npt.NDArray[np.float64]
@@ -53,3 +56,20 @@ def judged(data: Path) -> dict[str, dict[str, float]]:
         found[zone] = {name: share_kept(actual, expected, window) for name, window in SLACKS_H.items()}
         found[zone]["MAPE"] = 100 * float(np.mean(np.abs(expected - actual) / actual))
     return found
+
+
+def run() -> list[Figure]:
+    """The means over the zones, and each zone's; nothing where the data sets are missing."""
+    data = Path(os.environ.get("CLEANHOURS_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not data.is_dir():
+        return [Figure("climatology: no data sets (CLEANHOURS_TEST_DATA)", "", float("nan"), "", None)]
+    zones = judged(data)
+    figures = []
+    for slack, least in (("1 d", 0.80), ("4 d", 0.65)):
+        mean = sum(row[slack] for row in zones.values()) / len(zones)
+        name = f"climatology on 2021, saving kept with {slack} of slack, mean"
+        figures.append(Figure(name, f"≥ {least:.2f}", mean, "", mean >= least))
+    for zone, row in zones.items():
+        figures += [Figure(f"of which {zone}, {slack}", "", row[slack], "", None) for slack in SLACKS_H]
+        figures.append(Figure(f"mean absolute error in {zone}", "", row["MAPE"], "%", None))
+    return figures

@@ -65,7 +65,8 @@ def run() -> list[Figure]:
     """Cold: no job has a plan; steady: every job has one and half a minute has passed."""
     jobs, rooms = a_fleet(JOBS)
     day = a_day()
-    cold, steady, ticks, unplanned = _lived(jobs, rooms, day)
+    # the better of two lives: other work on the machine only adds to a tick
+    cold, steady, ticks, unplanned = min(_lived(jobs, rooms, day) for _ in range(2))
     levels = [day]
     at_once = quickest(lambda: plan_all(NOW, jobs, rooms, levels), rounds=2)
     plans, _ = plan_all(NOW, jobs, rooms, levels)
@@ -78,7 +79,13 @@ def run() -> list[Figure]:
         Figure("ticks from cold until every job has its plan", "", ticks, "", None),
         Figure("jobs without a plan then", "0", unplanned, "", unplanned == 0),
         Figure("planning all 10,000 in one go, capacity binding", "", at_once, "s", None),
-        Figure("the same with room for all", "", quickest(lambda: plan_all(NOW, ample, wide, levels), rounds=2), "s", None),
+        Figure(
+            "the same with room for all",
+            "",
+            quickest(lambda: plan_all(NOW, ample, wide, levels), rounds=2),
+            "s",
+            None,
+        ),
         Figure("their emissions, of those at once without limits", "", 100 * emitted / baseline, "%", None),
     ]
 

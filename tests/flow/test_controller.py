@@ -65,7 +65,7 @@ def test_a_beat_that_fails_is_followed_by_the_next() -> None:
     running = controller(slow, stage)
     running.start()
     try:
-        assert not running.healthy
+        assert [False] == [running.healthy]
         slow.fail = False
         assert slow.inside.wait(5)
         for _ in range(100):

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanhours.domain.errors import SeriesError, UnknownZone
-from cleanhours.domain.intensity import Integers, IntensitySeries, Kind, Measure
+from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
+from cleanhours.domain.intervals import Integers
 from cleanhours.domain.times import epoch, epoch_after
 from cleanhours.ports import Context
 from cleanhours_plugins.forecasts.options import Options

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanhours.domain.errors import ConfigurationError, SeriesError, UnknownZone
-from cleanhours.domain.intensity import HIGHEST_G_PER_KWH, Integers
+from cleanhours.domain.intervals import HIGHEST_G_PER_KWH, Integers
 from cleanhours_plugins.forecasts.headers import Layout, is_time
 
 Floats = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanhours.domain.errors import SeriesError
-from cleanhours.domain.intensity import Integers
+from cleanhours.domain.intervals import Integers
 from cleanhours_plugins.forecasts.tables import Faults, Floats, Rows
 
 

@@ -193,7 +193,8 @@ class Chain:
     def observes(self, zone: str) -> bool:
         """Whether a source of the zone's chain observes and, as far as it can say, serves it."""
         return any(
-            link.actuals is not None and (link.zones is None or zone in link.zones) for link in self.sources(zone)
+            link.actuals is not None and (link.zones is None or zone in link.zones)
+            for link in self.sources(zone)
         )
 
     @property

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from cleanhours.domain.errors import SeriesError, TemporaryError
-from cleanhours.domain.intensity import HIGHEST_G_PER_KWH, MICROGRAMS, IntensitySeries
+from cleanhours.domain.intensity import MICROGRAMS, IntensitySeries
+from cleanhours.domain.intervals import HIGHEST_G_PER_KWH
 from cleanhours.domain.times import epoch, format_duration, format_instant
 from cleanhours.ports import Clock, Declaring, ForecastSource, Observing
 

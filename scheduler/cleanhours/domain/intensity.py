@@ -17,13 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanhours.domain.errors import SeriesError
+from cleanhours.domain.intervals import Integers, check_order, check_values, ends_of, seconds_at
 from cleanhours.domain.times import epoch, format_instant, instant_of, seconds_of
 
-Integers = npt.NDArray[np.int64]
-
 MICROGRAMS: Final = 1_000_000
-HIGHEST_G_PER_KWH: Final = 5_000.0
-"""No grid emits more: lignite plants alone stay under 1,400. Above it, a unit was mistaken."""
 
 
 class Signal(StrEnum):
@@ -86,7 +83,7 @@ class IntensitySeries:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - a series is all of these
         cls,
         zone: str,
         starts: Sequence[datetime] | Integers,
@@ -105,15 +102,15 @@ class IntensitySeries:
         Values are rounded to a microgram. Raises SeriesError naming the first gap, overlap, disorder, missing or
         impossible value. A genuine 0 is data.
         """
-        first = _seconds(starts)
+        first = seconds_at(starts)
         values = np.asarray(g_per_kwh, dtype=np.float64)
         if first.size == 0:
             raise SeriesError(f"{provider or 'series'} for {zone}: no values at all")
         if values.shape != first.shape:
             raise SeriesError(f"{zone}: {first.size} start times but {values.size} values")
-        last = _ends(zone, first, ends, step)
-        _check_order(zone, first, last)
-        _check_values(zone, first, values)
+        last = ends_of(zone, first, ends, step)
+        check_order(zone, first, last)
+        check_values(zone, first, values)
         kinds = (
             np.full(first.size, _KINDS.index(kind), np.uint8)
             if isinstance(kind, Kind)
@@ -269,59 +266,6 @@ class IntensitySeries:
         """The greatest length in seconds that divides every interval but the two at the ends."""
         inner = np.diff(self.borders)[1:-1] if len(self) > 2 else np.diff(self.borders)
         return int(np.gcd.reduce(inner))
-
-
-def _seconds(instants: Sequence[datetime] | Integers) -> Integers:
-    if isinstance(instants, np.ndarray):
-        return instants.astype(np.int64)
-    return np.fromiter((epoch(instant) for instant in instants), np.int64, len(instants))
-
-
-def _ends(
-    zone: str,
-    first: Integers,
-    ends: Sequence[datetime] | Integers | None,
-    step: timedelta | None,
-) -> Integers:
-    if ends is not None:
-        last = _seconds(ends)
-        if last.shape != first.shape:
-            raise SeriesError(f"{zone}: {first.size} start times but {last.size} end times")
-        return last
-    if step is not None:
-        return first + seconds_of(step)
-    if first.size < 2:
-        raise SeriesError(f"{zone}: one value and no step: how long it holds is not known")
-    return np.append(first[1:], 2 * first[-1] - first[-2])
-
-
-def _check_order(zone: str, first: Integers, last: Integers) -> None:
-    if (empty := np.flatnonzero(last <= first)).size:
-        raise SeriesError(
-            f"{zone}: the interval at {format_instant(instant_of(first[empty[0]]))} is empty or ends early"
-        )
-    distance = first[1:] - last[:-1]
-    if not distance.any():
-        return
-    index = int(np.flatnonzero(distance)[0])
-    where = format_instant(instant_of(last[index]))
-    if first[index + 1] <= first[index]:
-        raise SeriesError(
-            f"{zone}: start times are not in order after {format_instant(instant_of(first[index]))}"
-        )
-    fault = "a gap" if distance[index] > 0 else "an overlap"
-    raise SeriesError(f"{zone}: {fault} of {abs(int(distance[index]))} s at {where}")
-
-
-def _check_values(zone: str, first: Integers, values: npt.NDArray[np.float64]) -> None:
-    with np.errstate(invalid="ignore"):
-        wrong = ~((values >= 0) & (values <= HIGHEST_G_PER_KWH))
-    if wrong.any():
-        index = int(np.flatnonzero(wrong)[0])
-        raise SeriesError(
-            f"{zone}: {values[index]} at {format_instant(instant_of(first[index]))} "
-            f"({int(wrong.sum())} such), accepted: 0 to {HIGHEST_G_PER_KWH:.0f} gCO2e/kWh; missing is a gap, not a number"
-        )
 
 
 def _kind_indices(kinds: Iterable[Kind]) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cleanhours.domain.intensity import Integers
+from cleanhours.domain.intervals import Integers
 from cleanhours.planning.questions import Place, Question, delay_charge
 from cleanhours.planning.rooms import Rooms
 from cleanhours.planning.slots import lowest_slots_costs

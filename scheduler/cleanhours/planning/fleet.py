@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from cleanhours.domain.intensity import Integers
+from cleanhours.domain.intervals import Integers
 from cleanhours.domain.jobs import FINISHED, Job, JobKey, JobState
 from cleanhours.domain.locations import Room
 from cleanhours.domain.plans import Plan, Reason

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanhours.domain.errors import SeriesError
-from cleanhours.domain.intensity import HIGHEST_G_PER_KWH, Integers, IntensitySeries, Kind
+from cleanhours.domain.intensity import IntensitySeries, Kind
+from cleanhours.domain.intervals import HIGHEST_G_PER_KWH, Integers
 from cleanhours.domain.times import epoch_after, format_instant, instant_of
 
 Floats = npt.NDArray[np.float64]

@@ -10,7 +10,8 @@ from typing import Final, overload
 import numpy as np
 import numpy.typing as npt
 
-from cleanhours.domain.intensity import Integers, IntensitySeries
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.intervals import Integers
 from cleanhours.domain.locations import Location
 from cleanhours.domain.plans import Plan
 from cleanhours.domain.requests import JobRequest, Policy

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cleanhours.domain.intensity import Integers
+from cleanhours.domain.intervals import Integers
 from cleanhours.domain.plans import Reason
 from cleanhours.domain.requests import Policy
 from cleanhours.domain.times import seconds_of

@@ -14,7 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from cleanhours.domain.intensity import Integers, IntensitySeries
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.intervals import Integers
 from cleanhours.planning.boards import PauseCosts, board_of
 from cleanhours.planning.programme import Programme
 from cleanhours.planning.slots import Run, Slots, lowest_slots

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cleanhours.domain.intensity import Integers
+from cleanhours.domain.intervals import Integers
 from cleanhours.planning.boards import Board
 from cleanhours.planning.slots import Run
 from cleanhours.planning.windows import NEVER

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from cleanhours.domain.intensity import Integers
+from cleanhours.domain.intervals import Integers
 from cleanhours.planning.slots import Run
 
 Gaps = Mapping[str, Integers | None]

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cleanhours.domain.intensity import Integers, IntensitySeries
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.intervals import Integers
 from cleanhours.planning.windows import NEVER
 
 Run = tuple[int, int]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from cleanhours.domain.intensity import Integers
+from cleanhours.domain.intervals import Integers
 from cleanhours.domain.locations import Room
 from cleanhours.domain.resources import Demand
 from cleanhours.domain.times import epoch, epoch_after

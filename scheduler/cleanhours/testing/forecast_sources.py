@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from cleanhours.domain.errors import CleanhoursError, TemporaryError, UnknownZone
-from cleanhours.domain.intensity import HIGHEST_G_PER_KWH, IntensitySeries, Kind, Measure
+from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
+from cleanhours.domain.intervals import HIGHEST_G_PER_KWH
 from cleanhours.domain.times import epoch, epoch_after
 from cleanhours.ports import Clock, Declaring, ForecastSource, Listing, Observing
 

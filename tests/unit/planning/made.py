@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from cleanhours.domain.deadlines import Margins
-from cleanhours.domain.intensity import Integers, IntensitySeries
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.intervals import Integers
 from cleanhours.domain.jobs import Job, JobKey, JobState
 from cleanhours.domain.locations import Location, Room
 from cleanhours.domain.requests import JobRequest, Policy

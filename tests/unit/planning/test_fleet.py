@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from cleanhours.domain.deadlines import latest_safe_start
 from cleanhours.domain.errors import Complaint
-from cleanhours.domain.intensity import Integers, IntensitySeries
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.intervals import Integers
 from cleanhours.domain.jobs import Job, JobKey, JobState
 from cleanhours.domain.locations import Location, Room
 from cleanhours.domain.plans import Plan, Reason
@@ -258,7 +259,7 @@ def test_another_forecast_or_request_or_room_is_not_remembered() -> None:
         (due, [held], one_room(1), LEVELS, Rules()),
         (NOW, [replace(held, state=JobState.RUNNING)], one_room(1), LEVELS, Rules()),
     ):
-        assert {} == memory.still_best(*changed)  # type: ignore[arg-type]
+        assert {} == memory.still_best(*changed)
 
 
 def test_a_newcomer_without_room_makes_everybody_ask_again() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanhours.domain.intensity import Integers, IntensitySeries
+from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.intervals import Integers
 from cleanhours.planning.windows import NEVER, Window, lowest_window, lowest_windows
 from tests.unit.planning.made import START, every_second, made_gaps, made_series
 

@@ -70,7 +70,8 @@ class Queue:
 
     def __init__(self, folder: str, *, busy_s: float = BUSY_S) -> None:
         self.folder = folder
-        os.makedirs(f"{folder}/jobs", mode=0o700, exist_ok=True)  # noqa: PTH103
+        for made in (os.path.dirname(folder), folder, f"{folder}/jobs"):  # noqa: PTH120 - makedirs: the last is private
+            os.makedirs(made, mode=0o700, exist_ok=True)  # noqa: PTH103
         os.chmod(folder, 0o700)  # noqa: PTH101
         path = f"{folder}/queue.sqlite"
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -115,7 +115,8 @@ def live_view(snapshot: Snapshot, width: int) -> RenderableType:
 def _hours_axis(snapshot: Snapshot, width: int) -> str:
     cells = [" "] * width
     first = epoch(snapshot.start)
-    for second in range(-(-first // 10_800) * 10_800, epoch(snapshot.end), 10_800):
+    step = 10_800 if width >= 40 else 21_600
+    for second in range(-(-first // step) * step, epoch(snapshot.end), step):
         label = f"{second % 86_400 // 3600:02d}"
         column = _column(second, snapshot, width)
         if column + len(label) <= width:
