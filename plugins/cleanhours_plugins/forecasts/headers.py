@@ -163,5 +163,5 @@ def _first(names: Sequence[str], wanted: Sequence[str]) -> int | None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = [repr(name) for name in names[:8]]
+    shown = [repr(name if len(name) <= 40 else name[:40] + "…") for name in names[:8]]
     return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

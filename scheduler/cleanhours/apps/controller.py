@@ -30,6 +30,8 @@ class Beats:
     tick: timedelta = timedelta(seconds=30)
     settle: timedelta = timedelta(minutes=5)
     refresh: timedelta = timedelta(minutes=30)
+    retry: timedelta = timedelta(minutes=1)
+    """When forecasts are asked for again while a zone is not known at all."""
     jitter: float = 0.1
     """A share of `refresh`, so that many controllers do not ask a provider at the same second."""
 
@@ -48,13 +50,15 @@ class Controller:
     services: tuple[Service, ...] = ()
     _scheduler: BackgroundScheduler | None = None
     _ticking: threading.Lock = field(default_factory=threading.Lock)
+    _settling: threading.Lock = field(default_factory=threading.Lock)
+    """Of its own: actuals come from providers, and one that hangs must hold no release back."""
     _healthy: bool = False
     _stopped: bool = False
     _steps: StepWatch | None = None
 
     def once(self) -> Outcome:
         """One tick and one settlement, then back to the caller; what fails is raised."""
-        with self._ticking:
+        with self._ticking, self._settling:
             outcome = self._tick()
             self.settler.settle()
         return outcome
@@ -80,10 +84,10 @@ class Controller:
             self._steps.stop()
         scheduler, self._scheduler = self._scheduler, None
         if scheduler is not None and scheduler.running:
-            # not wait=True: it would wait for a beat while holding the lock that the beat's own wake-up needs
-            scheduler.shutdown(wait=False)
-            with self._ticking:
-                log.debug("the last beat is over")
+            scheduler.remove_all_jobs()
+            with self._ticking, self._settling:
+                # not wait=True: it would wait for a beat while holding the lock that the beat's own wake-up needs
+                scheduler.shutdown(wait=False)
         for service in reversed(self.services):
             service.stop()
 
@@ -104,12 +108,16 @@ class Controller:
         self._healthy = True
         if outcome is not None:
             self._wake_at(outcome)
+            if self.reconciler.world.forecasts.incomplete:
+                self._beat_once(
+                    self.refresh, "refresh soon", self.reconciler.world.clock.now() + self.beats.retry
+                )
 
     def settle(self) -> None:
         """One settlement; forecasts are judged beside it."""
         world = self.reconciler.world
         try:
-            with self._ticking:
+            with self._settling:
                 if not self._stopped:
                     self.settler.settle()
                     world.forecasts.compare(world.ledger, world.clock.now())
@@ -117,12 +125,11 @@ class Controller:
             log.exception("settlement failed")
 
     def refresh(self) -> None:
-        """Fresh forecasts, then a tick on them."""
+        """Fresh forecasts, asked for beside the ticks, then a tick on them."""
         world = self.reconciler.world
         try:
-            with self._ticking:
-                if not self._stopped:
-                    world.forecasts.renew_known(world.clock.now())
+            if not self._stopped:
+                world.forecasts.renew_known(world.clock.now())
         except Exception:
             log.exception("refresh failed")
         self.tick()
@@ -160,9 +167,16 @@ class Controller:
         )
 
     def _wake_at(self, outcome: Outcome) -> None:
+        if outcome.next_due is not None:
+            self._beat_once(self.tick, "wake-up", outcome.next_due, again=True)
+
+    def _beat_once(
+        self, act: Callable[[], None], name: str, instant: datetime, *, again: bool = False
+    ) -> None:
+        """One beat at an instant of the world's clock; a later call moves it (`again`) or leaves it as it is."""
         scheduler = self._scheduler
-        if scheduler is None or outcome.next_due is None:
+        if scheduler is None or (not again and scheduler.get_job(name) is not None):
             return
-        wait = max(self.reconciler.world.clock.real_seconds_until(outcome.next_due), SHORTEST_BEAT_S)
+        wait = max(self.reconciler.world.clock.real_seconds_until(instant), SHORTEST_BEAT_S)
         at = datetime.now(UTC) + timedelta(seconds=wait)  # noqa: TID251 - the scheduler's own time, not the world's
-        scheduler.add_job(self.tick, "date", run_date=at, id="wake-up", replace_existing=True)
+        scheduler.add_job(act, "date", run_date=at, id=name, replace_existing=True)

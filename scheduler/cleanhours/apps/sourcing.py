@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cleanhours.adapters.settings import Settings
 
 
-def build_chain(settings: Settings, plugins: Plugins, context: Context, cache: Path) -> Chain:
+def build_chain(settings: Settings, plugins: Plugins, context: Context, cache: Path | None) -> Chain:
     """The configured chain, every source built once however many zones share it. Raises ConfigurationError."""
     of_zones = settings.zone_chains
     words = dict.fromkeys([*settings.chain, *(word for chain in of_zones.values() for word in chain)])
@@ -27,7 +27,9 @@ def build_chain(settings: Settings, plugins: Plugins, context: Context, cache: P
     return Chain(linked(settings.chain), {zone: linked(chain) for zone, chain in of_zones.items()})
 
 
-def build_link(word: str, settings: Settings, plugins: Plugins, context: Context, cache: Path) -> Sourced:
+def build_link(
+    word: str, settings: Settings, plugins: Plugins, context: Context, cache: Path | None
+) -> Sourced:
     """One word of a chain as a source: the plugin's own table under what the word itself says."""
     link = read_link(word)
     source = settings.source(link.plugin)

@@ -127,10 +127,18 @@ class Wiring:
     def outlook(self) -> Chain:
         if self.sources:
             return Chain([wrap(source, self) for source in self.sources])
-        cache = self.state_folder / "forecasts"
+        cache = self._cache_folder
         if self.spec is not None:
             return Chain([build_link(self.spec, self.settings, self.plugins, self, cache)])
         return build_chain(self.settings, self.plugins, self, cache)
+
+    @property
+    def _cache_folder(self) -> Path | None:
+        """Where forecasts are kept; nowhere on a machine that lets us write nothing: planning needs no disk."""
+        try:
+            return self.state_folder / "forecasts"
+        except ConfigurationError:
+            return None
 
     def zones(self) -> list[str]:
         """Every grid zone that some source of the chain says it serves."""

@@ -11,7 +11,7 @@ from typing import Final
 from cleanhours.control.history import Durations
 from cleanhours.control.reconciling import World
 from cleanhours.domain.accounts import Entry
-from cleanhours.domain.energy import EnergyProfile
+from cleanhours.domain.energy import Component, EnergyProfile
 from cleanhours.domain.errors import CleanhoursError, SeriesError, TemporaryError, UnknownZone
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.jobs import FinishedRun, RunKey
@@ -125,7 +125,7 @@ class Settler:
                 self._say(meter.name, f"meter gave up meter={meter.name} run={run.name} error={fault}")
             except (CleanhoursError, OSError) as fault:
                 self._say(meter.name, f"meter failed meter={meter.name} run={run.name} error={fault}")
-        return combine(found)
+        return combine(found, needed=(Component.GPU,) if run.allocated.gpus else ())
 
     def _entry(self, run: FinishedRun, profile: EnergyProfile, now: datetime) -> Entry | NotYet:
         world, outlook = self.world, self.world.forecasts.outlook

@@ -21,7 +21,11 @@ HORIZON: Final = timedelta(days=8)
 
 @dataclass(slots=True)
 class ForecastWatch:
-    """Asks the outlook at most once a `refresh` period, or at once when a zone is new. Never raises."""
+    """Keeps what the outlook said. Never raises.
+
+    A beat of its own asks anew (`renew_known`), so that a provider that hangs holds no tick back; `levels` asks only for
+    zones that nobody asked for yet, and where that beat did not come for two periods.
+    """
 
     outlook: Outlook
     refresh: timedelta = timedelta(minutes=30)
@@ -31,8 +35,8 @@ class ForecastWatch:
     _late: set[str] = field(default_factory=set)
 
     def levels(self, zones: Sequence[str], now: datetime) -> ForecastLevels:
-        """The levels of the chain for `zones`, not older than the refresh period."""
-        stale = self._asked is None or not (self._asked <= now < self._asked + self.refresh)
+        """The levels of the chain for `zones`."""
+        stale = self._asked is None or not (self._asked <= now < self._asked + 2 * self.refresh)
         if stale or not self._zones >= set(zones):
             self.renew(sorted(self._zones | set(zones)), now)
         return self._levels
@@ -46,6 +50,11 @@ class ForecastWatch:
         """Asks again for every zone asked before."""
         if self._zones:
             self.renew(sorted(self._zones), now)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a zone is known at no level: worth asking again before the next refresh."""
+        return not all(any(zone in level for level in self._levels) for zone in self._zones)
 
     def best(self) -> Mapping[str, IntensitySeries]:
         """Per zone, the series of the first level that knows it."""

@@ -16,7 +16,15 @@ from cleanhours.domain.rules import ForecastLevels, Rules
 from cleanhours.planning.bounds import Bounds
 from cleanhours.planning.memory import Memory, remembering
 from cleanhours.planning.options import best_option, option_of_window
-from cleanhours.planning.policies import answer, at_once, choose, rung_of, running_now, soonest, worth_waiting
+from cleanhours.planning.policies import (
+    answer,
+    at_once,
+    choose,
+    not_worth_more,
+    rung_of,
+    running_now,
+    worth_waiting,
+)
 from cleanhours.planning.questions import Chain, Option, Progress, Question, ask
 from cleanhours.planning.slots import Run
 from cleanhours.planning.timelines import Timeline
@@ -213,7 +221,7 @@ class _Fleet:
             and (not open_bounds or not worth_waiting(question, open_bounds[0][0], run_now))
             and room.fits(question.here.name, run_now.runs)
         ):
-            return soonest(question, Reason.BELOW_MIN_SAVING, room, run_now=run_now)
+            return not_worth_more(question, run_now)
         best: Option | None = None
         for bound, place, start in open_bounds:
             if best is not None and best.value < bound:

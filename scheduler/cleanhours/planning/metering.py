@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from cleanhours.domain.energy import Component, EnergyProfile, Method
@@ -11,12 +11,15 @@ _METHODS: Final = tuple(Method)
 _LAST: Final = len(_METHODS)
 
 
-def combine(profiles: Sequence[tuple[str, EnergyProfile]]) -> EnergyProfile:
+def combine(
+    profiles: Sequence[tuple[str, EnergyProfile]], *, needed: Collection[Component] = ()
+) -> EnergyProfile:
     """The profile of a run from those of its meters, named, in the operator's order.
 
     Of each component the meter with the better method is taken (`Method`'s order), of equals the one that covers
-    more, then the earlier one. `WHOLE` knows all components at once: it stands alone, where its method is better than
-    that of every component known singly, or where none is. Coverage is that of the poorest part taken.
+    more, then the earlier one. `WHOLE` knows all components at once: it stands alone where its method is better than
+    that of every component known singly, where none is, or where one that is `needed` (the GPUs that a run held) is not
+    among them: a training run is not known by its processor time. Coverage is that of the poorest part taken.
     """
     best: dict[Component, tuple[tuple[int, float, int], EnergyProfile]] = {}
     for order, (_, profile) in enumerate(profiles):
@@ -26,7 +29,8 @@ def combine(profiles: Sequence[tuple[str, EnergyProfile]]) -> EnergyProfile:
             if component not in best or rank < best[component][0]:
                 best[component] = (rank, part)
     whole = best.pop(Component.WHOLE, None)
-    if whole is not None and all(whole[0][0] < rank[0] for rank, _ in best.values()):
+    lacking = not set(needed) <= set(best)
+    if whole is not None and (lacking or all(whole[0][0] < rank[0] for rank, _ in best.values())):
         return whole[1]
     parts = [best[component][1] for component in Component if component in best]
     if not parts:

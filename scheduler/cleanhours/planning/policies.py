@@ -112,7 +112,7 @@ def choose(question: Question, best: Option | None, rooms: Rooms, run_now: Optio
     if not worth_waiting(question, best.carbon, run_now):
         at_last = soonest_option(question, rooms, run_now)
         if at_last is run_now:
-            return assemble_option(question, run_now, Reason.BELOW_MIN_SAVING, run_now)
+            return not_worth_more(question, run_now)
         if at_last is not None and not worth_waiting(question, best.carbon, at_last):
             return assemble_option(question, at_last, Reason.CAPACITY, run_now, NO_ROOM_YET)
     current = question.current
@@ -169,6 +169,14 @@ def worth_waiting(question: Question, carbon: int, run_now: Option) -> bool:
         return True
     saving = run_now.carbon - carbon
     return saving > 0 and saving * 100 >= question.rules.minimum_saving_percent * run_now.carbon
+
+
+def not_worth_more(question: Question, run_now: Option) -> Plan:
+    """Running at once, because waiting (on) saves too little. Who has waited keeps the reason he waited for."""
+    current = question.current
+    if current is None or question.running or current.reason not in _WAITED_FOR:
+        return assemble_option(question, run_now, Reason.BELOW_MIN_SAVING, run_now)
+    return assemble_option(question, run_now, current.reason, run_now, "waiting on would save too little")
 
 
 def _wait_nearly_over(question: Question) -> bool:

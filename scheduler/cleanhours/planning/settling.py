@@ -57,7 +57,9 @@ def spans(run: FinishedRun, locations: Mapping[str, Location]) -> dict[str, tupl
     _check_known(homes, locations)
     begin = min(track[0].start, microseconds(released_from(run.request)))
     end = max(stretch.end for stretch in track)
-    end = max(end, begin + track[-1].done + track[-1].end - track[-1].overhead_end, begin + 1)
+    useful = track[-1].done + track[-1].end - track[-1].overhead_end
+    # of a run that began before its submission (a clock was set back) the baseline lies after it
+    end = max(end, microseconds(released_from(run.request)) + useful, begin + 1)
     # a whole second more: series know whole seconds
     span = (instant_at(begin), instant_at(end) + timedelta(seconds=1))
     return {locations[name].zone: span for name in homes}

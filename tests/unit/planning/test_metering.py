@@ -30,6 +30,20 @@ def test_the_better_method_is_taken_for_each_component() -> None:
     assert [("rapl", 5), ("model", 2)] == [(one.meter, one.millijoules) for one in found.slices]
 
 
+def test_a_job_with_gpus_is_not_known_by_its_processor_time() -> None:
+    modelled = of(part(Component.CPU, 1, Method.MODELLED))
+    declared = of(part(Component.WHOLE, 900, Method.DECLARED))
+    measured = of(part(Component.GPU, 800, Method.MEASURED))
+    gpu = (Component.GPU,)
+
+    assert 900 == combine([("model", modelled), ("declared", declared)], needed=gpu).millijoules
+    assert (
+        801
+        == combine([("model", modelled), ("declared", declared), ("nvml", measured)], needed=gpu).millijoules
+    )
+    assert 1 == combine([("model", modelled)], needed=gpu).millijoules
+
+
 def test_of_equal_methods_the_one_that_covers_more() -> None:
     half = of(part(Component.GPU, 1, Method.MEASURED, "half"), coverage=0.5)
     whole = of(part(Component.GPU, 2, Method.MEASURED, "whole"))

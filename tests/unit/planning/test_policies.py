@@ -166,6 +166,28 @@ def test_a_saving_below_the_minimum_is_not_waited_for() -> None:
     assert (Reason.LOWEST_WINDOW, [(1, 2)]) == (plan.reason, hours(plan))
 
 
+def test_who_has_waited_keeps_the_reason_when_waiting_on_is_not_worth_it() -> None:
+    held = planned(JOB, made_series([100, 100, 100, 100, 50, 100, 100, 100], step=HOUR))
+    assert [(4, 5)] == hours(held)
+
+    plan = planned(JOB, made_series([100] * 8, step=HOUR), at=HOUR, current=held, rules=Rules())
+
+    assert (Reason.LOWEST_WINDOW, NOW + HOUR) == (plan.reason, plan.start)
+    assert "waiting on would save too little" in plan.sentence
+
+
+def test_a_wait_that_is_nearly_over_is_finished() -> None:
+    dawn = made_series([100, 100, 100, 100, 50, 100, 100, 100], step=HOUR)
+    held = planned(JOB, dawn)
+    rules = Rules(minimum_saving_percent=20.0)
+
+    near = planned(JOB, dawn, at=4 * HOUR - timedelta(minutes=6), current=held, rules=rules)
+    far = planned(JOB, dawn, at=4 * HOUR - timedelta(minutes=7), current=held, rules=rules)
+
+    assert (Reason.LOWEST_WINDOW, held.start) == (near.reason, near.start)
+    assert NOW + 4 * HOUR - timedelta(minutes=7) == far.start
+
+
 def test_a_flat_forecast_runs_now() -> None:
     plan = planned(JOB, made_series([50] * 8, step=HOUR), rules=Rules())
     assert (Reason.BELOW_MIN_SAVING, [(0, 1)]) == (plan.reason, hours(plan))

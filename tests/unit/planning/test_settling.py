@@ -279,6 +279,14 @@ def test_spans_name_what_must_be_asked_for() -> None:
     assert {"GB", "NO"} == set(spans(run, LOCATIONS))
 
 
+def test_a_run_that_began_before_its_submission_asks_for_its_whole_baseline() -> None:
+    run = a_run((0, 2, "home"), request=JobRequest(submitted=at(1)))
+
+    assert spans(run, LOCATIONS)["GB"][1] >= at(3)
+    entry = settled(run, steady(run, 1000), {"GB": hourly("GB", 10, 20, 40, 50)})
+    assert (30_000_000, 60_000_000) == (entry.emissions_ug, entry.baseline_ug)
+
+
 # --- promises ------------------------------------------------------------------------------------------------------
 
 

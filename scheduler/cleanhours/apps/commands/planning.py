@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -48,6 +49,9 @@ from cleanhours.domain.times import parse_duration, parse_instant
 @click.pass_obj
 def plan(wiring: Wiring, /, wishes: Mapping[str, Any], **options: Any) -> None:
     """Show when one job would best run, and what that saves."""
+    if options["spec"]:
+        # one source, asked for by name: if it fails, the refusal says so
+        logging.getLogger("cleanhours.adapters.forecast_watch").setLevel(logging.ERROR)
     now = _instant("now", options["now_text"]) or wiring.clock.now()
     wiring = wiring.at(now, options["spec"], options["zone"]) if options["spec"] else wiring.at(now)
     rules = _rules(wiring.rules, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,15 @@ def submission_options(command: Any) -> Any:
 def submit(wiring: Wiring, /, wishes: Mapping[str, Any], command: tuple[str, ...], **options: Any) -> None:
     """Queue a command; it starts in clean hours, in time."""
     cluster, key = submit_command(wiring, wishes, command, options)
+    if not options["as_json"]:
+        click.echo(f"{key.cluster}:{key.uid}")
+        sys.stdout.flush()  # whoever scripts this need not wait for a provider
     job = wiring.find(cluster, key)
     planned = wiring.plan(job.request) if job is not None else None
     if options["as_json"]:
         plan = None if planned is None else planned.to_json()
         click.echo(json.dumps({"cluster": key.cluster, "id": key.uid, "plan": plan}, indent=2))
         return
-    click.echo(f"{key.cluster}:{key.uid}")
     if planned is not None:
         click.echo(planned.sentence, err=True)
     if wiring.leadership.leader_pid() is None:
