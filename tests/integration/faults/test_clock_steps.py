@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import require_component
 from tests.flow.command_line import Shell
 from tests.integration.faults.conftest import QUICK, leave_nothing, soon
 
@@ -36,8 +37,7 @@ class SteppedShell(Shell):
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[SteppedShell]:
-    if LIBRARY is None:
-        pytest.skip("libfaketime is not installed: apt-get install faketime")
+    require_component("faketime", "apt-get install faketime")
     (tmp_path / "offset").write_text("+0\n")
     shell = SteppedShell(tmp_path, f'{QUICK}[forecasts]\nchain = ["climatology"]\n')
     yield shell

@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,6 +19,9 @@ from cleanhours.domain.times import format_instant
 
 if TYPE_CHECKING:
     from cleanhours.apps.controller import Controller
+
+
+LOOK_EVERY_S: Final = 1.0
 
 
 @click.command()
@@ -61,7 +64,9 @@ def _until_stopped(wiring: Wiring, running: Controller) -> None:
             where = "http://{}:{}/metrics".format(*server.address)
         running.start()
         click.echo(f"cleanhours: controlling; metrics {where}", err=True)
-        stopped.wait()
+        # a signal that arrives just before a wait begins is only noticed when that wait ends
+        while not stopped.wait(LOOK_EVERY_S):
+            pass
     finally:
         running.stop()
         if server is not None:
