@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from cleanhours.adapters.clock import StoppedClock, SystemClock
 from cleanhours.adapters.discovery import Plugins
 from cleanhours.adapters.forecast_chain import Chain
 from cleanhours.adapters.leadership import FileLeadership
 from cleanhours.apps.sourcing import build_chain, build_link, wrap
+from cleanhours.control.watching import HORIZON
 from cleanhours.domain.errors import Complaint, ConfigurationError, InvalidRequest, NotSupported
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.jobs import Job, JobKey
@@ -26,9 +27,11 @@ from cleanhours.ports import (
     Cluster,
     ForecastSource,
     KeepingOutput,
+    Leading,
     Ledger,
     Meter,
     Queue,
+    Serving,
     Telemetry,
 )
 
@@ -36,9 +39,6 @@ if TYPE_CHECKING:
     from cleanhours.adapters.exposition import MetricsServer
     from cleanhours.adapters.settings import Settings
     from cleanhours.apps.controller import Beats, Controller
-    from cleanhours.control.settling import Settler
-
-HORIZON: Final = timedelta(days=8)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Wiring:
     and `only_meters` names the meters to use instead of all (the demonstration: a generated grid, declared power).
     """
 
-    load: Any
+    load: Callable[[], Settings]
     """Returns the settings; called once, when something needs them."""
     clock: Clock = field(default_factory=SystemClock)
     sources: Sequence[ForecastSource] = ()
@@ -80,8 +80,7 @@ class Wiring:
 
     @cached_property
     def settings(self) -> Settings:
-        settings: Settings = self.load()
-        return settings
+        return self.load()
 
     @property
     def rules(self) -> Rules:
@@ -257,30 +256,31 @@ class Wiring:
             listen, exposition.registry, ready=lambda: exposition.shown, healthy=lambda: controller.healthy
         )
 
-    def settler(self, reconciler: Any) -> Settler:
-        from cleanhours.control.settling import Settler
-
-        return Settler(reconciler.world, self.meters, reconciler.durations)
-
     def controller(self, *, shadow: bool = False, beats: Beats | None = None) -> Controller:
         """The whole cycle on this world, not started."""
         from cleanhours.apps.controller import Beats, Controller
         from cleanhours.control.reconciling import Reconciler, World
+        from cleanhours.control.settling import Settler
         from cleanhours.control.watching import ForecastWatch
 
+        clusters = tuple(self.clusters.values())
+        elected = (cluster.leadership() for cluster in clusters if isinstance(cluster, Leading))
         world = World(
-            clusters=tuple(self.clusters.values()),
+            clusters=clusters,
             forecasts=ForecastWatch(self.outlook),
             ledger=self.ledger,
             locations=self.locations,
             rules=self.rules,
             clock=self.clock,
             telemetry=self.telemetry,
-            leadership=self.leadership,
+            leadership=next(elected, self.leadership),
             shadow=shadow,
         )
         reconciler = Reconciler(world)
-        return Controller(reconciler, self.settler(reconciler), beats or Beats(tick=self.settings.tick))
+        settler = Settler(world, self.meters, reconciler.durations)
+        serving = (cluster.services() for cluster in clusters if isinstance(cluster, Serving))
+        services = tuple(service for each in serving for service in each)
+        return Controller(reconciler, settler, beats or Beats(tick=self.settings.tick), services=services)
 
     def close(self) -> None:
         """Gives back what was opened."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -219,6 +219,3 @@ def _wearing(job: Job, plan: Plan | None) -> Job:
 def _zones(jobs: Iterable[Job], rooms: Mapping[str, Room]) -> list[str]:
     """The grid zones that matter now: those of every configured location (few), known to no job or to many."""
     return sorted({room.location.zone for room in rooms.values()})
-
-
-Beat = Callable[[], Outcome]

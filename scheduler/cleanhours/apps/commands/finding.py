@@ -15,12 +15,7 @@ EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def find_unfinished(clusters: Mapping[str, Cluster], text: str) -> tuple[Cluster, Job]:
     """The one unfinished job that `text` names. Raises InvalidRequest when none or several match."""
-    found = [
-        (cluster, job)
-        for cluster in _asked(clusters, text)
-        for job in [*cluster.pending(), *cluster.running()]
-        if _matches(text, cluster.name, job.namespace, (job.name, job.key.uid))
-    ]
+    found = _unfinished(clusters, text) or _unfinished(clusters, text)
     return _only(found, text, [f"{c.name}:{job.namespace}/{job.key.uid} ({job.name})" for c, job in found])
 
 
@@ -33,6 +28,17 @@ def find_finished(clusters: Mapping[str, Cluster], text: str) -> FinishedRun | N
         if _matches(text, cluster.name, run.namespace, (run.name, run.key.uid))
     ]
     return max(found, key=lambda run: run.finished_at, default=None)
+
+
+def _unfinished(clusters: Mapping[str, Cluster], text: str) -> list[tuple[Cluster, Job]]:
+    """What waits and runs are two questions: a job that changes sides between them is in neither answer."""
+    found = {
+        job.key: (cluster, job)
+        for cluster in _asked(clusters, text)
+        for job in [*cluster.pending(), *cluster.running()]
+        if _matches(text, cluster.name, job.namespace, (job.name, job.key.uid))
+    }
+    return list(found.values())
 
 
 def _asked(clusters: Mapping[str, Cluster], text: str) -> Sequence[Cluster]:
