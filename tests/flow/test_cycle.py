@@ -82,10 +82,13 @@ class Stage:
     rules: Rules = Rules()
     shadow: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
+    others: Mapping[str, str] = field(default_factory=dict)
+    """More locations, and their grid zones."""
 
     def __post_init__(self) -> None:
         here = Location("here", "GB", capacity=Capacity(slots=self.slots))
-        self.cluster = FakeCluster(self.clock, rooms={"here": Room(here)})
+        locations = {"here": here} | {name: Location(name, zone) for name, zone in self.others.items()}
+        self.cluster = FakeCluster(self.clock, rooms={name: Room(place) for name, place in locations.items()})
         self.ledger = FakeLedger()
         self.telemetry = FakeTelemetry()
         self.leadership = Everyone()
@@ -93,7 +96,7 @@ class Stage:
             clusters=(self.cluster,),
             forecasts=ForecastWatch(self.outlook),
             ledger=self.ledger,
-            locations={"here": here},
+            locations=locations,
             rules=self.rules,
             clock=self.clock,
             telemetry=self.telemetry,
@@ -282,6 +285,18 @@ def test_who_does_not_lead_writes_nothing() -> None:
 
     assert () == outcome.applied
     assert [] == stage.cluster.acted
+
+
+@pytest.mark.parametrize("interruptible", [False, True])
+def test_a_running_job_is_written_to_only_when_its_plan_changes(interruptible: bool) -> None:
+    stage = Stage()
+    key = stage.submit(duration=4 * HOUR, max_delay=2 * HOUR, interruptible=interruptible)
+
+    stage.live(MONDAY + 5 * HOUR)
+
+    assert JobState.RUNNING == stage.job(key).state
+    assert [Action.REMARK, Action.RELEASE] == [decision.action for decision in stage.cluster.acted]
+    assert 1 == len(stage.ledger.plans(key))
 
 
 def test_shadow_starts_what_nobody_else_would_and_holds_nothing() -> None:

@@ -36,6 +36,8 @@ def test_a_running_job_moves_and_keeps_what_it_did() -> None:
     cluster.apply([decision_for(job, Action.RELEASE, clock.now())])
     clock.advance(HOUR / 4)
     cluster.apply([decision_for(job, Action.RELOCATE, clock.now(), at="there")])
+    assert ("here", JobState.PAUSED) == (cluster.pending()[0].location, cluster.pending()[0].state)
+    cluster.apply([decision_for(job, Action.RESUME, clock.now(), at="there")])
     assert "there" == cluster.running()[0].location
     clock.advance(HOUR)
     (run,) = cluster.finished(MONDAY)

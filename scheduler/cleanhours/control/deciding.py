@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 from cleanhours.domain.jobs import Action, Decision, Job, JobKey, JobState
@@ -12,10 +13,15 @@ from cleanhours.domain.plans import Plan, Reason
 
 FORCED: Final = frozenset({Reason.DEADLINE_GUARD, Reason.NO_SLACK})
 """Reasons that no ramp may slow down."""
+DRIFT: Final = timedelta(minutes=1)
+"""By how much a running job's pauses may shift before its plan is another one: starts come seconds late."""
 
 
 def decide(job: Job, plan: Plan, now: datetime, powers: frozenset[Action]) -> Decision | None:
-    """The action that brings `job` in line with `plan`, or None when it is. Deciding twice is deciding once."""
+    """The action that brings `job` in line with `plan`, or None when it is. Deciding twice is deciding once.
+
+    To relocate a running job is to stop it, to go on elsewhere: it is resumed when it is quiet and its plan due.
+    """
     action = _action(job, plan, now, powers)
     return None if action is None else Decision(job.key, action, plan, plan.reason)
 
@@ -30,12 +36,38 @@ def _action(job: Job, plan: Plan, now: datetime, powers: frozenset[Action]) -> A
             return Action.RELEASE if due else changed
         case JobState.PAUSED:
             return Action.RESUME if due else changed
+        case JobState.RUNNING if job.movable and plan.location != (job.location or job.home):
+            return Action.RELOCATE if Action.RELOCATE in powers and now < plan.latest_start else None
         case JobState.RUNNING if not due and Action.SUSPEND in powers and job.request.interruptible:
             return Action.SUSPEND if now < plan.latest_start else None
         case JobState.RUNNING | JobState.RELEASED:
-            return changed
+            return None if job.plan is not None and goes_on(plan, job.plan, now) else changed
         case _:
             return None
+
+
+def goes_on(plan: Plan, current: Plan, now: datetime) -> bool:
+    """Whether a running job does under `plan` what it does under the current one: the same pauses ahead, at the same places.
+
+    What has begun is cut at now, and a job ends when it ends: neither is news worth a write every tick.
+    """
+    if plan.start > now or plan.location != current.location:
+        return False
+    ahead = [turn for turn in _turns(current) if turn[0] > now]
+    turns = _turns(plan)
+    return len(turns) == len(ahead) and all(
+        new[1] == old[1] and abs(new[0] - old[0]) <= DRIFT for new, old in zip(turns, ahead, strict=True)
+    )
+
+
+def _turns(plan: Plan) -> list[tuple[datetime, str]]:
+    """When the job stops and goes on again, and where."""
+    pairs = pairwise(plan.segments)
+    return [
+        turn
+        for before, after in pairs
+        for turn in ((before.end, before.location), (after.start, after.location))
+    ]
 
 
 def ramp(decisions: Iterable[Decision], jobs: Mapping[JobKey, Job], most: int) -> list[Decision]:

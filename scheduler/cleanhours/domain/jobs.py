@@ -67,7 +67,8 @@ class Job:
     """A job that has not finished, as its cluster reports it.
 
     `remaining` is running time still to do (None where the duration is unknown). `complaints` say why the request
-    could not be read: such a job runs now. `home` is frozen at submission.
+    could not be read: such a job runs now. `home` is frozen at submission. `queue_margin` is how long a release may queue
+    there (None: as the rules say). `movable`: once started it may go on elsewhere. `shadow`: it is planned, not touched.
     """
 
     key: JobKey
@@ -85,6 +86,9 @@ class Job:
     started_at: datetime | None = None
     segments: tuple[RunSegment, ...] = ()
     attempt: int = 1
+    queue_margin: timedelta | None = None
+    movable: bool = False
+    shadow: bool = False
 
 
 class Action(StrEnum):

@@ -81,5 +81,5 @@ def _windows(members: Sequence[_Member], gaps: Integers | None) -> Iterator[tupl
     found = zip(members, windows.starts.tolist(), windows.costs.tolist(), strict=True)
     for (row, question, own), start, cost in found:
         if cost < NEVER:
-            exact = not question.request.data_bytes or own.location is question.here
-            yield row, (cost * own.pue_ppm, own, start if exact else None)
+            moves = question.request.data_bytes and own.location not in (question.here, question.home)
+            yield row, (cost * own.pue_ppm, own, None if moves else start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from cleanhours.domain.intervals import Integers
@@ -15,12 +16,14 @@ from cleanhours.domain.resources import Demand
 from cleanhours.domain.rules import ForecastLevels, Rules
 from cleanhours.planning.bounds import Bounds
 from cleanhours.planning.memory import Memory, remembering
+from cleanhours.planning.moving import as_paused
 from cleanhours.planning.options import best_option, option_of_window
 from cleanhours.planning.policies import (
     answer,
     at_once,
     choose,
     not_worth_more,
+    plan_of_move,
     rung_of,
     running_now,
     worth_waiting,
@@ -87,8 +90,8 @@ def _plan_the_rest(
     locations = {name: room.location for name, room in rooms.items()}
     chain = Chain(levels)
     asked = [
-        _Asked(job, ask(job.request, now=now, locations=locations, home=job.home, rules=rules,
-                        progress=progress_of(job), current=job.plan), chain)
+        _Asked(job, partial(ask, job.request, now=now, locations=locations, home=job.home, rules=rules,
+                            current=job.plan, queue_margin=job.queue_margin), chain)
         for job in jobs
         if job.key not in kept and job.state not in FINISHED and job.state is not JobState.UNMANAGED
     ]  # fmt: skip
@@ -118,18 +121,26 @@ def progress_of(job: Job) -> Progress:
         running=going_on,
         paused=paused,
         fixed=job.state in (JobState.RELEASED, JobState.MOVING),
+        movable=job.movable,
     )
 
 
 class _Asked:
     """A job, its question, and its place in the order: what runs, what must run now, then by least slack."""
 
-    __slots__ = ("job", "order", "question", "rung")
+    __slots__ = ("elsewhere", "job", "order", "question", "rung")
 
-    def __init__(self, job: Job, question: Question, chain: Chain) -> None:
+    def __init__(self, job: Job, asked: partial[Question], chain: Chain) -> None:
+        progress = progress_of(job)
+        question = asked(progress=progress)
         self.job = job
         self.question = question
         self.rung = Reason.INVALID_REQUEST if job.complaints else rung_of(question, chain)
+        self.elsewhere: Question | None = None
+        """The same question as if the job were paused, where it runs and may go on at another location."""
+        if progress.running and progress.movable and self.rung is None:
+            moving = asked(progress=as_paused(progress))
+            self.elsewhere = moving if chain.put_on_level(moving) else None
         if question.running:
             phase = 0 if self.rung is not None else 1
         else:
@@ -218,6 +229,7 @@ class _Fleet:
         run_now = running_now(question)
         if (
             question.policy is not Policy.CARBON_TIME
+            and one.elsewhere is None
             and (not open_bounds or not worth_waiting(question, open_bounds[0][0], run_now))
             and room.fits(question.here.name, run_now.runs)
         ):
@@ -234,6 +246,9 @@ class _Fleet:
                 option = best_option(question, place, gaps, None if best is None else best.value)
             if option is not None and (best is None or option < best):
                 best = option
+        moved = None if one.elsewhere is None else plan_of_move(one.elsewhere, room, best)
+        if moved is not None:
+            return moved
         return choose(question, best, room, run_now)
 
 

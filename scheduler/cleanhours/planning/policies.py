@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 
 from cleanhours.domain.locations import Location
-from cleanhours.domain.plans import ForecastId, Plan, Reason, Segment
+from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.requests import JobRequest, Policy
 from cleanhours.domain.rules import ForecastLevels, Rules
-from cleanhours.domain.times import format_instant, instant_of
+from cleanhours.planning.assembling import assemble, assemble_option
+from cleanhours.planning.moving import as_paused, assemble_move, best_move, best_stop
 from cleanhours.planning.options import adopt, best_option, option_of
 from cleanhours.planning.questions import (
     Chain,
     Option,
-    Place,
     Progress,
     Question,
     ask,
-    grams,
 )
 from cleanhours.planning.rooms import EVERYWHERE, Gaps, GapsGiven, Rooms, first_fit
-from cleanhours.planning.slots import Run
-
-_instant = lru_cache(maxsize=1 << 14)(instant_of)
 
 
 def make_plan(  # noqa: PLR0913
@@ -43,14 +38,18 @@ def make_plan(  # noqa: PLR0913
 
     `levels` is the forecast chain by grid zone. `locations` are all known ones, by name; candidates are `home` and those
     of `request.locations` that are known. `progress` tells what is done already (`remaining`, default the whole
-    duration) and where: a job that started stays there, a `running` one that cannot pause just goes on, a `paused` one
-    loses its checkpoint time at resumption. `current` is the plan in force: it is kept unless another one saves more
+    duration) and where: a job that started stays there unless it is `movable`, a `running` one that cannot pause just
+    goes on, a `paused` one loses its checkpoint time at resumption. `current` is the plan in force: it is kept unless another one saves more
     than `rules.hysteresis_percent`, and marks a job that was held. `gaps` is where there is room for the job.
     """
-    question = ask(
-        request, now=now, locations=locations, home=home, rules=rules, progress=progress, current=current
-    )
-    rung = rung_of(question, Chain(levels))
+
+    def asked(progress: Progress) -> Question:
+        return ask(
+            request, now=now, locations=locations, home=home, rules=rules, progress=progress, current=current
+        )
+
+    question, chain = asked(progress), Chain(levels)
+    rung = rung_of(question, chain)
     rooms = GapsGiven(gaps) if gaps else EVERYWHERE
     if rung is not None:
         return answer(question, rung, rooms)
@@ -59,7 +58,27 @@ def make_plan(  # noqa: PLR0913
         option = best_option(question, place, rooms.gaps(place.location.name))
         if option is not None and (best is None or option < best):
             best = option
+    if progress.running and progress.movable:
+        elsewhere = asked(as_paused(progress))
+        moved = plan_of_move(elsewhere, rooms, best) if chain.put_on_level(elsewhere) else None
+        if moved is not None:
+            return moved
     return choose(question, best, rooms)
+
+
+def plan_of_move(elsewhere: Question, rooms: Rooms, staying: Option | None) -> Plan | None:
+    """The plan of a running job that better goes on elsewhere, now or later; None where it better stays.
+
+    `elsewhere` is the job's question as if it were paused: checkpoint and transfer are paid for. A job is not stopped to
+    wait for what it may as well do later.
+    """
+    if staying is None or elsewhere.latest < elsewhere.start:
+        return None
+    now, later = best_stop(elsewhere, rooms, staying), best_move(elsewhere, rooms, staying)
+    reason = _reason_of(elsewhere)
+    if now is not None and (later is None or now.value < later.value):
+        return assemble_option(elsewhere, now, reason, None)
+    return None if later is None else assemble_move(elsewhere, later, reason)
 
 
 def rung_of(question: Question, chain: Chain) -> Reason | None:
@@ -172,9 +191,11 @@ def worth_waiting(question: Question, carbon: int, run_now: Option) -> bool:
 
 
 def not_worth_more(question: Question, run_now: Option) -> Plan:
-    """Running at once, because waiting (on) saves too little. Who has waited keeps the reason he waited for."""
+    """Running at once, because waiting (on) saves too little. Who has waited keeps the reason he waited for, who runs his."""
     current = question.current
-    if current is None or question.running or current.reason not in _WAITED_FOR:
+    if current is not None and question.running:
+        return assemble_option(question, run_now, current.reason, run_now)
+    if current is None or current.reason not in _WAITED_FOR:
         return assemble_option(question, run_now, Reason.BELOW_MIN_SAVING, run_now)
     return assemble_option(question, run_now, current.reason, run_now, "waiting on would save too little")
 
@@ -222,97 +243,3 @@ def soonest(
 
 NO_ROOM_YET = "it waits for room"
 NO_ROOM_AT_ALL = "there is no room before its latest safe start: its deadline goes before capacity"
-
-
-def assemble(
-    question: Question, location: Location, runs: Sequence[Run], reason: Reason, note: str = ""
-) -> Plan:
-    """The plan for these runs, with figures where the forecast covers them."""
-    places = [place for place in (question.home_place, *question.places) if place is not None]
-    place = next((place for place in places if place.location is location), None)
-    if place is not None and runs:
-        borders = place.series.borders
-        if borders[0] <= runs[0][0] and runs[-1][1] <= borders[-1]:
-            return assemble_option(question, option_of(question, place, runs), reason, None, note)
-    start = _instant(runs[0][0] if runs else question.start)
-    return Plan(
-        location=location.name,
-        zone=location.zone,
-        start=start,
-        end=_instant(runs[-1][1]) if runs else None,
-        segments=_segments(location, runs),
-        latest_start=_instant(question.latest),
-        reason=reason,
-        baseline_g=_baseline(question) if runs else None,
-        power_w=question.request.planned_power_w,
-        power_assumed=question.request.power_w is None,
-        note=note,
-    )
-
-
-def assemble_option(
-    question: Question, option: Option, reason: Reason, run_now: Option | None, note: str = ""
-) -> Plan:
-    """The plan that an option makes. `run_now` saves working out the baseline where it is the same."""
-    place, location = option.place, option.place.location
-    series = place.series
-    issued = series.issued_at
-    age = None if issued is None else (question.now - issued).total_seconds()
-    segments = _segments(location, option.runs)
-    if run_now is not None and not question.paused and run_now.place is question.home_place:
-        baseline: float | None = grams(question, run_now.carbon)
-    else:
-        baseline = _baseline(question)
-    return Plan(
-        location=location.name,
-        zone=location.zone,
-        start=segments[0].start,
-        end=segments[-1].end,
-        segments=segments,
-        latest_start=_instant(question.latest),
-        reason=reason,
-        mean_g_per_kwh=option.integral / (option.seconds * 1_000_000),
-        expected_g=grams(question, option.carbon),
-        baseline_g=baseline,
-        signal=series.measure.signal,
-        scope=series.measure.scope,
-        forecast=ForecastId(series.provider, issued, age),
-        power_w=question.request.planned_power_w,
-        power_assumed=question.request.power_w is None,
-        note=note or _note(question, place, reason),
-    )
-
-
-def _segments(location: Location, runs: Sequence[Run]) -> tuple[Segment, ...]:
-    name, zone = location.name, location.zone
-    if len(runs) == 1:
-        return (Segment(_instant(runs[0][0]), _instant(runs[0][1]), name, zone),)
-    return tuple(Segment(_instant(start), _instant(end), name, zone) for start, end in runs)
-
-
-def _baseline(question: Question) -> float | None:
-    """The work as it would run unmodified: at home from the earliest start on, without pauses and their costs."""
-    home, work = question.home_place, question.work
-    if home is None or work is None:
-        return None
-    table, start = home.table, question.start
-    return grams(question, (table.integral_at(start + work) - table.integral_at(start)) * home.pue_ppm)
-
-
-def _note(question: Question, place: Place, reason: Reason) -> str:
-    """What else the owner should know."""
-    if reason not in _CHOSEN:
-        return ""
-    known_until = int(place.series.borders[-1])
-    notes = []
-    if question.policy is Policy.ELASTIC:
-        notes.append("it cannot be scaled here")
-    if known_until < question.end:
-        ends = format_instant(_instant(known_until))
-        notes.append(
-            f"the forecast ends {ends}, before the slack does: planned inside it, to be planned again"
-        )
-    return "; ".join(notes)
-
-
-_CHOSEN = frozenset({Reason.LOWEST_WINDOW, Reason.LOWEST_SLOTS, Reason.CARBON_TIME, Reason.BELOW_MIN_SAVING})

@@ -8,7 +8,7 @@ is a mass of CO2e.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -30,7 +30,10 @@ _NOTHING: Final = timedelta(0)
 
 
 class Progress(NamedTuple):
-    """What a job has behind it. `at` is where it started (it stays there); None for a job that never ran."""
+    """What a job has behind it. `at` is where it started; None for a job that never ran.
+
+    It stays there unless it is `movable`: then it may go on at another of its locations, as after a pause.
+    """
 
     remaining: timedelta | None = None
     at: str | None = None
@@ -38,10 +41,11 @@ class Progress(NamedTuple):
     paused: bool = False
     fixed: bool = False
     """Whether a running job cannot be paused just now."""
+    movable: bool = False
 
 
 class Place(NamedTuple):
-    """A candidate: a location, its forecast, and its order among equals (home first)."""
+    """A candidate: a location, its forecast, and its order among equals (where it is first, then home)."""
 
     location: Location
     series: IntensitySeries
@@ -127,27 +131,29 @@ def ask(
     rules: Rules,
     progress: Progress,
     current: Plan | None,
+    queue_margin: timedelta | None = None,
 ) -> Question:
-    """The question that a request asks at an instant. Names of locations that nobody knows are left out."""
+    """The question that a request asks at an instant. Names of locations that nobody knows are left out.
+
+    `queue_margin` is how long a release may queue where the job is, if that is known better than by the rules.
+    """
     at_home = locations.get(home) or Location(home, home)
     at = progress.at
     here = at_home if at is None or at == home else locations.get(at) or Location(at, at)
     remaining = request.duration if progress.remaining is None else progress.remaining
     ran = progress.running or progress.paused
     restart = request.checkpoint if ran else _NOTHING
-    latest = epoch(latest_safe_start(request, remaining or _NOTHING, rules.margins, restart=restart))
+    margins = rules.margins if queue_margin is None else replace(rules.margins, queue=queue_margin)
+    latest = epoch(latest_safe_start(request, remaining or _NOTHING, margins, restart=restart))
     start = epoch_after(now)
     if request.earliest is not None and not ran:
         start = max(start, epoch_after(request.earliest))
     work = None if remaining is None else max(seconds_of(remaining), 1)
     lost = seconds_of(request.checkpoint) if request.checkpoint else 0
-    if at is not None:
-        candidates: tuple[Location, ...] = (here,)
-    elif request.locations:
-        others = (locations[name] for name in request.locations if name != home and name in locations)
-        candidates = (at_home, *others)
-    else:
-        candidates = (at_home,)
+    candidates: tuple[Location, ...] = (here,)
+    if request.locations and (at is None or (progress.movable and progress.paused)):
+        named = (locations[name] for name in request.locations if name != home and name in locations)
+        candidates = (here, *(place for place in (at_home, *named) if place is not here))
     policy = request.policy or (Policy.LOWEST_SLOTS if request.interruptible else Policy.LOWEST_WINDOW)
     # once it runs, only a policy that pauses has a choice left
     goes_on = progress.running and (
@@ -204,7 +210,7 @@ class Chain:
         return True
 
     def _levels_of(self, home: Location, locations: Sequence[Location]) -> Iterator[_Level]:
-        wanted = (home, *(location for location in locations if location is not home))
+        wanted = locations if home in locations else (home, *locations)
         for level in self.levels:
             series = [level[location.zone] for location in wanted if location.zone in level]
             if len(series) < len(wanted) or len({(s.measure.signal, s.measure.scope) for s in series}) > 1:
@@ -215,7 +221,8 @@ class Chain:
             )
             begins = max(int(known.borders[0]) for known in series)
             ends = min(int(known.borders[-1]) for known in series)
-            yield _Level(begins, ends, places[0], places if locations[0] is home else places[1:])
+            at_home = next(place for place in places if place.location == home)
+            yield _Level(begins, ends, at_home, places[len(wanted) - len(locations) :])
 
 
 class _Level(NamedTuple):
@@ -243,11 +250,11 @@ def delay_charge(question: Question) -> int:
 def transfer_cost(question: Question, place: Place, start: int) -> int | None:
     """What moving the job's data costs at a start: its energy at the mean intensity of both ends; None for nothing.
 
-    Only a job that never ran moves, and only away from home: `here` needs no transfer.
+    The data lie at home, and where the job is: `here` and home need no transfer.
     """
     data = question.request.data_bytes
     home = question.home_place
-    if not data or home is None or place.location is question.here:
+    if not data or home is None or place.location is question.here or place.location is question.home:
         return None
     kwh = data / 1e9 * question.rules.transfer_kwh_per_gb
     factor = round(kwh * COST_PER_MICROGRAM_W / question.request.planned_power_w)

@@ -181,17 +181,16 @@ class FakeCluster:
                 kept.job = replace(kept.job, state=JobState.HELD)
             case Action.RELEASE | Action.RESUME if not runs:
                 return self._start(kept, decision)
-            case Action.SUSPEND if runs:
+            case Action.RELOCATE if decision.at not in self.rooms:
+                return self._nowhere(decision.at)
+            case Action.SUSPEND | Action.RELOCATE if runs:
                 self._stop(kept)
                 kept.job = replace(kept.job, state=JobState.PAUSED)
-            case Action.RELOCATE if runs and kept.job.location != decision.at:
-                self._stop(kept)
-                return self._start(kept, decision)
         return ""
 
     def _start(self, kept: _Kept, decision: Decision) -> str:
         if decision.at not in self.rooms:
-            return f"no location {decision.at!r}: it has {', '.join(sorted(self.rooms))}"
+            return self._nowhere(decision.at)
         if decision.reason not in OUTRANKING and not self._fits(kept, decision.at):
             return "no slot free"
         if kept.segments:
@@ -200,6 +199,9 @@ class FakeCluster:
         kept.segments.append(RunSegment(now, None, decision.at, (kept.job.key.uid,)))
         kept.job = replace(kept.job, state=JobState.RUNNING, location=decision.at)
         return ""
+
+    def _nowhere(self, name: str) -> str:
+        return f"no location {name!r}: it has {', '.join(sorted(self.rooms))}"
 
     def _fits(self, kept: _Kept, location: str) -> bool:
         limit = self.rooms[location].location.capacity.slots
@@ -243,6 +245,7 @@ class FakeCluster:
             segments=segments,
             started_at=segments[0].start if segments else None,
             remaining=remaining_work(kept.job.request, segments, self._clock.now()),
+            movable=kept.job.request.interruptible,
         )
 
     def _run(self, kept: _Kept, end: datetime) -> FinishedRun:

@@ -17,10 +17,12 @@ HOUR = timedelta(hours=1)
 ALL = frozenset(Action)
 
 
-def plan(*hours: tuple[float, float], reason: Reason = Reason.LOWEST_WINDOW, latest: float = 20) -> Plan:
-    segments = tuple(Segment(NOW + a * HOUR, NOW + b * HOUR, "eu", "GB") for a, b in hours)
+def plan(
+    *hours: tuple[float, float], reason: Reason = Reason.LOWEST_WINDOW, latest: float = 20, at: str = "eu"
+) -> Plan:
+    segments = tuple(Segment(NOW + a * HOUR, NOW + b * HOUR, at, "GB") for a, b in hours)
     return Plan(
-        location="eu", zone="GB", start=segments[0].start, end=segments[-1].end, segments=segments,
+        location=at, zone="GB", start=segments[0].start, end=segments[-1].end, segments=segments,
         latest_start=NOW + latest * HOUR, reason=reason,
     )  # fmt: skip
 
@@ -28,8 +30,9 @@ def plan(*hours: tuple[float, float], reason: Reason = Reason.LOWEST_WINDOW, lat
 def job(state: JobState, old: Plan | None = None, *, uid: str = "1", interruptible: bool = True) -> Job:
     request = JobRequest(submitted=NOW, duration=HOUR, max_delay=20 * HOUR, interruptible=interruptible)
     return Job(
-        key=JobKey("c", uid), name="train", namespace="ml", state=state, request=request, home="eu", plan=old
-    )
+        key=JobKey("c", uid), name="train", namespace="ml", state=state, request=request, home="eu", plan=old,
+        movable=interruptible,
+    )  # fmt: skip
 
 
 NOW_PLAN, LATER = plan((0, 1)), plan((3, 4))
@@ -48,6 +51,10 @@ NOW_PLAN, LATER = plan((0, 1)), plan((3, 4))
         (JobState.RUNNING, NOW_PLAN, NOW_PLAN, None),
         (JobState.RUNNING, NOW_PLAN, LATER, Action.SUSPEND),
         (JobState.RUNNING, NOW_PLAN, plan((3, 4), latest=0), None),
+        (JobState.RUNNING, NOW_PLAN, plan((0, 1), at="us"), Action.RELOCATE),
+        (JobState.RUNNING, NOW_PLAN, plan((3, 4), at="us"), Action.RELOCATE),
+        (JobState.RUNNING, NOW_PLAN, plan((0, 1), latest=0, at="us"), None),
+        (JobState.RELEASED, NOW_PLAN, plan((0, 1), at="us"), Action.REMARK),
         (JobState.RELEASED, NOW_PLAN, LATER, Action.REMARK),
         (JobState.PAUSING, NOW_PLAN, LATER, None),
         (JobState.MOVING, NOW_PLAN, LATER, None),
@@ -60,6 +67,26 @@ def test_each_state_has_its_action(
     decision = decide(job(state, old), new, NOW, ALL)
 
     assert action == (None if decision is None else decision.action)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "news"),
+    [
+        (plan((-1, 5)), plan((0, 5)), False),
+        (plan((-1, 5), reason=Reason.LOWEST_SLOTS, latest=9), plan((0, 5), latest=8), False),
+        (plan((-1, 5)), plan((0, 6)), False),
+        (plan((-1, 5)), plan((0, 2), (3, 6)), True),
+        (plan((-1, 2), (3, 6)), plan((0, 2), (3, 6)), False),
+        (plan((-1, 2), (3, 6)), plan((0, 2.01), (3.01, 6)), False),
+        (plan((-1, 2), (3, 6)), plan((0, 2.1), (3, 6)), True),
+        (plan((-1, 2), (3, 6)), plan((0, 5)), True),
+        (plan((-3, -2), (-1, 6)), plan((0, 6)), False),
+        (plan((-1, 2), (3, 6)), plan((0, 2), (3, 6), at="us"), True),
+    ],
+)
+def test_only_other_pauses_or_places_are_news_of_a_running_job(old: Plan, new: Plan, news: bool) -> None:
+    running = replace(job(JobState.RUNNING, old), movable=False)
+    assert news == (decide(running, new, NOW, ALL) is not None)
 
 
 def test_what_cannot_be_interrupted_is_never_suspended() -> None:

@@ -97,5 +97,6 @@ def made_job(dice: random.Random, index: int, names: Sequence[str]) -> Job:
         key=JobKey("here", f"job-{index}"), name=f"job-{index}", namespace="", state=state, request=request,
         home=dice.choice(names), location=dice.choice(names) if started else None,
         remaining=None if request.duration is None else request.duration * (dice.choice((0.5, 1)) if started else 1),
-        started_at=submitted if started else None,
+        started_at=submitted if started else None, movable=interruptible and dice.random() < 0.5,
+        queue_margin=dice.choice((None, None, timedelta(minutes=2))),
     )  # fmt: skip

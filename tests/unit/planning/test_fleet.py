@@ -48,7 +48,7 @@ def straightforward(
             for name, taken in bookings.items()
         }
         plan = make_plan(
-            job.request, [level], now=now, locations=locations, home=job.home, rules=rules,
+            job.request, [level], now=now, locations=locations, home=job.home, rules=_rules_of(job, rules),
             progress=progress_of(job), current=job.plan, gaps=gaps,
         )  # fmt: skip
         plans[job.key] = plan
@@ -60,9 +60,16 @@ def straightforward(
     return plans
 
 
+def _rules_of(job: Job, rules: Rules) -> Rules:
+    queue = rules.margins.queue if job.queue_margin is None else job.queue_margin
+    return replace(rules, margins=replace(rules.margins, queue=queue))
+
+
 def _order(job: Job, rules: Rules) -> tuple[int, datetime, JobKey]:
     restart = job.request.checkpoint if job.state in (*_RUNS, JobState.PAUSED) else timedelta(0)
-    latest = latest_safe_start(job.request, job.remaining or timedelta(0), rules.margins, restart=restart)
+    latest = latest_safe_start(
+        job.request, job.remaining or timedelta(0), _rules_of(job, rules).margins, restart=restart
+    )
     if job.state in _RUNS:
         searched = job.state is JobState.RUNNING and job.request.interruptible and latest >= NOW
         free = searched and job.request.flexible and job.remaining is not None
