@@ -11,6 +11,7 @@ from typing import Final
 
 from cleanhours.control.deciding import decide, next_due, ramp
 from cleanhours.control.history import Durations
+from cleanhours.control.shadowing import Shadows, count
 from cleanhours.control.watching import ForecastWatch
 from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.jobs import Action, Applied, Decision, Job, JobKey, JobState
@@ -61,6 +62,7 @@ class Reconciler:
     snapshot: Snapshot | None = None
     _memory: object | None = None
     durations: Durations = field(default_factory=Durations)
+    _shadows: Shadows = field(default_factory=Shadows)
     _lost: set[str] = field(default_factory=set)
 
     def tick(self) -> Outcome:
@@ -71,6 +73,8 @@ class Reconciler:
         jobs, rooms, powers = self._observe()
         jobs = [self.durations.complete(job, world.ledger) for job in jobs]
         levels = world.forecasts.levels(_zones(jobs, rooms), now)
+        watched = [job for job in jobs if self._only_watched(job)]
+        jobs = [job for job in jobs if not self._only_watched(job)] if watched else jobs
         started = time.monotonic()
         plans, self._memory = plan_all(
             now,
@@ -84,7 +88,10 @@ class Reconciler:
         decisions = self._decide(jobs, plans, now, powers)
         applied = self._act(decisions, {job.key: job for job in jobs}, now)
         self._keep(jobs, plans, applied, now)
-        shown = tuple(_wearing(job, plans.get(job.key)) for job in jobs)
+        worn = plans | self._shadows.imagine(
+            now, watched, rooms, levels, world.rules, world.ledger, world.telemetry
+        )
+        shown = tuple(_wearing(job, worn.get(job.key)) for job in [*jobs, *watched])
         leader = world.leadership.may_act()
         self.snapshot = Snapshot(now, leader, shown, rooms, world.forecasts.best())
         return Outcome(now, tuple(applied), self._next_due(jobs, plans, applied, now), len(jobs))
@@ -122,13 +129,20 @@ class Reconciler:
         by_key = {job.key: job for job in jobs}
         return ramp((one for one in wanted if one is not None), by_key, self.world.rules.releases_per_tick)
 
+    def _only_watched(self, job: Job) -> bool:
+        """Whether a job is planned and never touched. A queue of ours is touched: nobody else would start its jobs."""
+        return job.shadow or (self.world.shadow and job.key.cluster not in self._queues)
+
+    @property
+    def _queues(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.world.clusters if isinstance(one, Submitting))
+
     def _decide_in_shadow(self, jobs: Iterable[Job], plans: Mapping[JobKey, Plan]) -> list[Decision]:
         """Touches nothing; only a queue of ours that nobody else would ever start runs its jobs at once."""
-        queues = {cluster.name for cluster in self.world.clusters if isinstance(cluster, Submitting)}
         return [
             Decision(job.key, Action.RELEASE, plans[job.key], Reason.SHADOW)
             for job in jobs
-            if job.key.cluster in queues
+            if job.key.cluster in self._queues
             and job.key in plans
             and job.state in {JobState.PENDING, JobState.HELD}
         ]
@@ -159,6 +173,8 @@ class Reconciler:
             )  # fmt: skip
         telemetry, cluster = self.world.telemetry, job.key.cluster
         telemetry.count("decisions_total", cluster=cluster, reason=decision.reason.value)
+        if decision.reason is Reason.SHADOW:
+            count(telemetry, job, decision.plan)
         if decision.action is Action.RELEASE:
             waited = (now - job.request.submitted).total_seconds()
             telemetry.observe("start_delay_seconds", max(waited, 0.0), cluster=cluster)

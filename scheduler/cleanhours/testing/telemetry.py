@@ -24,6 +24,11 @@ class FakeTelemetry:
     def observe(self, name: str, value: float, **labels: str) -> None:
         self.observed[name, tuple(sorted(labels.items()))].append(value)
 
-    def total(self, name: str) -> float:
-        """Over all labels of a counter."""
-        return sum(amount for (counted, _), amount in self.counted.items() if counted == name)
+    def total(self, name: str, **labels: str) -> float:
+        """A counter over all labels, or over those that wear these."""
+        wanted = set(labels.items())
+        return sum(
+            amount
+            for (counted, worn), amount in self.counted.items()
+            if counted == name and wanted <= set(worn)
+        )

@@ -92,6 +92,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
         Family("leader", _G, (), "1 while this process may act.", _S),
         Family("job_state", _G, ("cluster", "namespace", "job", "state", "location", "reason"), "1 for each living job, at most 500, those at risk first.", _S),
         Family("decisions_total", _C, ("cluster", "reason"), "Decisions carried out, by the reason of their plan.", _T),
+        Family("shadow_emissions_grams_total", _C, ("cluster", "namespace"), "What the plans of jobs that are only watched (shadow mode) were expected to emit, in gCO2e.", _T),
+        Family("shadow_baseline_grams_total", _C, ("cluster", "namespace"), "What the same jobs were expected to emit at home at once, in gCO2e.", _T),
         Family("start_delay_seconds", _H, ("cluster",), "Time from submission to release.", _T, _DELAYS),
         Family("release_lag_seconds", _H, ("cluster",), "Time from the planned start to the release.", _T, _LAGS),
         Family("provider_requests_total", _C, ("provider", "outcome"), "Questions asked of forecast providers.", _T),
