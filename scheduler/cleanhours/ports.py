@@ -312,6 +312,10 @@ class Context(Protocol):
         """The knobs of planning, as configured: its margins hold wherever a latest safe start is computed."""
 
     @property
+    def default_words(self) -> Mapping[str, str]:
+        """The words of a request that says nothing of its own: `[defaults]`."""
+
+    @property
     def state_folder(self) -> Path:
         """Private to its user; exists."""
 

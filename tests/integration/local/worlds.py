@@ -57,6 +57,7 @@ class World:
         self.clock = FastClock(rate)
         self.locations: Mapping[str, Location] = {"local": Location("local", "GB")}
         self.rules = Rules()
+        self.default_words: Mapping[str, str] = {}
         self.settings = {"slots": 2, "grace": "1s", **settings}
         self._made: list[LocalCluster] = []
         self.local = self.another()
