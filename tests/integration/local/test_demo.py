@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from cleanhours.adapters.ledger import open_ledger
 from cleanhours.apps.demo.jobs import DEMO_JOBS
+from cleanhours.apps.report import report_json
 from cleanhours.http import Session
 from tests.flow.command_line import Shell
 
@@ -17,18 +19,21 @@ def test_eight_real_jobs_live_through_a_day_and_are_on_time(tmp_path: Path) -> N
     shell = Shell(tmp_path)
     lines: list[str] = []
     scraped = ""
-    with shell.start("demo", "--keep", str(tmp_path / "demo")) as process:
+    with shell.start("demo", "--json", "--keep", str(tmp_path / "demo")) as process:
         assert process.stdout is not None
-        for line in process.stdout:
+        assert process.stderr is not None
+        for line in process.stderr:
             lines.append(line.rstrip())
             if "paused" in line and not scraped:
                 address = next(one for one in lines if "Metrics meanwhile" in one).split()[-1]
                 scraped = Session().get(address).text
+        told = json.loads(process.stdout.read())
     text = "\n".join(lines)
 
     assert 0 == process.returncode, text
     entries = open_ledger(f"sqlite:///{tmp_path / 'demo' / 'ledger.sqlite'}").current()
     assert sorted(job.name for job in DEMO_JOBS) == sorted(entry.run.name for entry in entries)
+    assert report_json(entries) == told
     assert {True} == {entry.deadline_kept for entry in entries}
     assert {0} == {entry.run.exit_code for entry in entries}
     assert any(len(entry.run.segments) > 1 for entry in entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
@@ -27,34 +28,41 @@ LISTEN: Final = ("127.0.0.1", 9464)
 @click.option(
     "--keep", metavar="FOLDER", type=click.Path(file_okay=False), help="Where queue, ledger and report stay."
 )
-def demo(rate: float, keep: str | None) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the accounts as JSON at the end; the rest on stderr."
+)
+def demo(rate: float, keep: str | None, as_json: bool) -> None:
     """Watch eight real jobs live through a day in about a minute. Needs no network, account or cluster.
 
     Exit code 1 if a job did not finish or a deadline was missed.
     """
     from cleanhours.apps.demo.playing import MARGIN_S, TICK_S, Play, demo_controller, demo_report, demo_world
     from cleanhours.apps.demo.screen import final_table, open_screen, pretended, wrapped
+    from cleanhours.apps.report import report_json
 
     folder = Path(keep) if keep else Path(tempfile.mkdtemp(prefix="cleanhours-demo-"))
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    stream = sys.stderr if as_json else sys.stdout
+    width = shutil.get_terminal_size().columns if stream.isatty() else None
     for line in wrapped(pretended(rate, TICK_S, MARGIN_S), width):
-        click.echo(line)
+        click.echo(line, stream)
     world, grid = demo_world(folder.absolute(), rate=rate)
     if not world.leadership.acquire():
         raise ConfigurationError(f"another demonstration runs in {folder}; choose another folder with --keep")
     controller = demo_controller(world)
     server = _serving(world, controller)
-    click.echo("Metrics meanwhile: http://{}:{}/metrics".format(*server.address))
+    click.echo("Metrics meanwhile: http://{}:{}/metrics".format(*server.address), stream)
     try:
-        entries = Play(world, grid, open_screen(sys.stdout), controller).run()
+        entries = Play(world, grid, open_screen(stream), controller).run()
     finally:
         server.stop()
     page = folder / "report.html"
     page.write_text(demo_report(world, grid), encoding="utf-8")
     world.close()
     for line in final_table(entries, width):
-        click.echo(line)
-    click.echo(f"Report: {page}")
+        click.echo(line, stream)
+    click.echo(f"Report: {page}", stream)
+    if as_json:
+        click.echo(json.dumps(report_json(entries), indent=2))
     _judge(entries)
 
 
