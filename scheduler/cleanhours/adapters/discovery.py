@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cleanhours.domain.errors import CleanhoursError, ConfigurationError
-from cleanhours.ports import Cluster, Context, ForecastSource, Meter
+
+if TYPE_CHECKING:  # help lists the commands of plugins, and must not import numpy for it
+    from cleanhours.ports import Cluster, Context, ForecastSource, Meter
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -18,7 +18,13 @@ class Demand:
     slots: int = 1
 
     def to_json(self) -> dict[str, int]:
-        return asdict(self)
+        # not asdict, which copies deeply: every request is checked through this
+        return {
+            "cpu_millicores": self.cpu_millicores,
+            "memory_bytes": self.memory_bytes,
+            "gpus": self.gpus,
+            "slots": self.slots,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 LONGEST: Final = timedelta(days=366)
@@ -28,10 +29,15 @@ _RFC3339: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[Zz]|[+-]\d{2}:\d{2})",
     re.ASCII,
 )
+_MOST_CHARACTERS: Final = 100
+"""Longer than any duration that means something, and shorter than any number that Python refuses to read."""
 
 
+@lru_cache(maxsize=1024)
 def parse_duration(text: str) -> timedelta:
     """A length of time in whole seconds, rounded up. Raises ValueError that says what would have been right."""
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(DURATION_WORDS)
     if _WORD.fullmatch(text):
         units = [unit for _, unit in _PART.findall(text)]
         if units != sorted(set(units), key="dhms".index):

@@ -107,7 +107,10 @@ def _quantity(text: str, units: Mapping[str, int], accepted: str) -> float:
     match = _QUANTITY.fullmatch(text)
     if not match or match[2] not in units:
         raise ValueError(accepted)
-    return float(Fraction(match[1]) * units[match[2]])
+    try:
+        return float(Fraction(match[1]) * units[match[2]])
+    except (OverflowError, ValueError):  # more digits than a number, or Python, takes
+        raise ValueError(accepted) from None
 
 
 def _duration(text: str, _created: datetime) -> timedelta:

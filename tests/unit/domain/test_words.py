@@ -86,6 +86,15 @@ def test_bytes_are_read(text: str, size: int) -> None:
     assert size == parse_bytes(text)
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+@pytest.mark.parametrize(("word", "unit"), [("power", "W"), ("data", "GB"), ("duration", "h")])
+def test_more_digits_than_a_number_takes_are_a_fault_like_any_other(
+    word: str, unit: str, digits: int
+) -> None:
+    with pytest.raises(InvalidRequest, match=rf"{word}: found .* accepted: (watts|bytes|a number)"):
+        parse_words({word: "9" * digits + unit}, created=CREATED)
+
+
 def test_a_request_names_all_its_own_faults() -> None:
     with pytest.raises(InvalidRequest) as caught:
         JobRequest(
