@@ -17,10 +17,10 @@ RUNTIME := $(VENV)/.runtime-$(SUM)
 DEV := $(VENV)/.dev-$(SUM)
 BENCH := $(VENV)/.bench-$(SUM)
 
-.PHONY: help setup demo test check format bench docs clean
+.PHONY: help setup demo test check format bench docs assets manifests clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: $(DEV) ## make .venv with everything a contributor needs (once)
 
@@ -46,6 +46,12 @@ bench: $(BENCH) ## measure what docs/benchmarks.md claims; exit 1 if a target is
 
 docs: $(DEV) ## write the generated pages again
 	@$(BIN)/python tools/generate_docs.py
+
+assets: ## build the Kubernetes and Helm that integration tests need (once, 15 minutes; needs Go 1.26)
+	@tests/integration/kubernetes/control_plane/cluster install -o -t
+
+manifests: $(DEV) ## write deploy/kubernetes again, from the chart (needs `make assets`)
+	@$(BIN)/python -m tools.render_manifests
 
 clean: ## remove .venv and whatever the tools left
 	rm -rf $(VENV) .coverage .coverage.* htmlcov build dist .hypothesis .import_linter_cache .mypy_cache \

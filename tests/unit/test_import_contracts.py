@@ -68,6 +68,10 @@ BREACHES = (
     Breach("door-click", f"{PLUGINS}/clusters/breach_click.py", "import click"),
     Breach("door-rich", f"{SCHEDULER}/control/breach_rich.py", "from rich.console import Console"),
     Breach("door-kubernetes", f"{PLUGINS}/meters/breach_kubernetes.py", "import kubernetes.client"),
+    Breach(
+        "door-cryptography", f"{SCHEDULER}/adapters/breach_certificates.py", "from cryptography import x509"
+    ),
+    Breach("door-cryptography", f"{PLUGINS}/forecasts/breach_certificates.py", "import cryptography.x509"),
     Breach("door-nvml", f"{PLUGINS}/clusters/breach_nvml.py", "def read() -> None:\n    import pynvml"),
     Breach("door-xml", f"{PLUGINS}/forecasts/breach_xml.py", "import xml.etree.ElementTree"),
     Breach("door-testing", f"{SCHEDULER}/adapters/breach_testing.py", "import pytest"),
@@ -87,6 +91,7 @@ USES = (
     ("click", f"{PLUGINS}/clusters/use_click_too/commands/use_click.py"),
     ("rich", f"{SCHEDULER}/apps/use_rich.py"),
     ("kubernetes", f"{PLUGINS}/clusters/use_kubernetes.py"),
+    ("cryptography", f"{PLUGINS}/clusters/use_certificates/admission.py"),
     ("pynvml", f"{PLUGINS}/meters/use_nvml.py"),
     ("defusedxml", f"{PLUGINS}/forecasts/use_xml.py"),
     ("pytest", f"{SCHEDULER}/testing/use_pytest.py"),

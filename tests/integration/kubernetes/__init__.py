@@ -1,0 +1,1 @@
+"""Against a real Kubernetes API: control planes of our own, and Helm."""
