@@ -179,6 +179,14 @@ class OwnerPausing(Protocol):
 
 
 @runtime_checkable
+class Advising(Protocol):
+    """A cluster whose owners cancel, pause and resume with a tool of its own, and that knows how."""
+
+    def advice(self, key: JobKey, verb: str) -> str:
+        """The command that does `verb` (cancel, pause or resume) to the job, for a shell; empty where nothing does."""
+
+
+@runtime_checkable
 class KeepingOutput(Protocol):
     """A cluster that keeps what its jobs print."""
 
@@ -192,6 +200,14 @@ class Serving(Protocol):
 
     def services(self) -> Sequence[Service]:
         """Not started yet."""
+
+
+@runtime_checkable
+class Waking(Protocol):
+    """A cluster that notices at once what makes a decision due: a new job, one that came to rest, one that ended."""
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Calls back from then on, from any thread and as often as it likes; `call` returns at once."""
 
 
 @runtime_checkable

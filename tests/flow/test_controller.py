@@ -101,3 +101,18 @@ def test_what_it_knows_is_shown_after_each_tick() -> None:
 
     assert ["held"] == [job.state for job in shown[-1].jobs]
     assert shown[-1].jobs[0].plan is not None
+
+
+def test_what_a_cluster_notices_is_answered_by_one_tick_of_its_own() -> None:
+    stage = Stage()
+    slow = SlowReconciler(stage)
+    running = Controller(slow, stage.settler, Beats(tick=timedelta(hours=1)))  # type: ignore[arg-type]
+    running.start()
+    try:
+        for _ in range(100):
+            running.notice()
+        assert slow.inside.wait(5)
+        assert 2 == slow.ticks
+    finally:
+        running.stop()
+    running.notice()

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 SHORTEST_BEAT_S: Final = 0.05
 """Real seconds between two beats at least, however fast the clock runs."""
+NOTICE_S: Final = 1.0
+"""Real seconds from what a cluster notices to the tick that answers it: what comes meanwhile is answered by the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,10 @@ class Controller:
                     self.refresh, "refresh soon", self.reconciler.world.clock.now() + self.beats.retry
                 )
 
+    def notice(self) -> None:
+        """A cluster noticed what makes a decision due: ticks within a second, once for all that it notices until then."""
+        self._beat_after(self.tick, "noticed", NOTICE_S)
+
     def settle(self) -> None:
         """One settlement; forecasts are judged beside it."""
         world = self.reconciler.world
@@ -174,9 +180,14 @@ class Controller:
         self, act: Callable[[], None], name: str, instant: datetime, *, again: bool = False
     ) -> None:
         """One beat at an instant of the world's clock; a later call moves it (`again`) or leaves it as it is."""
+        wait = max(self.reconciler.world.clock.real_seconds_until(instant), SHORTEST_BEAT_S)
+        self._beat_after(act, name, wait, again=again)
+
+    def _beat_after(
+        self, act: Callable[[], None], name: str, real_seconds: float, *, again: bool = False
+    ) -> None:
         scheduler = self._scheduler
         if scheduler is None or (not again and scheduler.get_job(name) is not None):
             return
-        wait = max(self.reconciler.world.clock.real_seconds_until(instant), SHORTEST_BEAT_S)
-        at = datetime.now(UTC) + timedelta(seconds=wait)  # noqa: TID251 - the scheduler's own time, not the world's
+        at = datetime.now(UTC) + timedelta(seconds=real_seconds)  # noqa: TID251 - the scheduler's own time, not the world's
         scheduler.add_job(act, "date", run_date=at, id=name, replace_existing=True)

@@ -33,6 +33,7 @@ from cleanhours.ports import (
     Queue,
     Serving,
     Telemetry,
+    Waking,
 )
 
 if TYPE_CHECKING:
@@ -280,7 +281,13 @@ class Wiring:
         settler = Settler(world, self.meters, reconciler.durations)
         serving = (cluster.services() for cluster in clusters if isinstance(cluster, Serving))
         services = tuple(service for each in serving for service in each)
-        return Controller(reconciler, settler, beats or Beats(tick=self.settings.tick), services=services)
+        controller = Controller(
+            reconciler, settler, beats or Beats(tick=self.settings.tick), services=services
+        )
+        for cluster in clusters:
+            if isinstance(cluster, Waking):
+                cluster.on_change(controller.notice)
+        return controller
 
     def close(self) -> None:
         """Gives back what was opened."""

@@ -98,5 +98,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
         Family("release_lag_seconds", _H, ("cluster",), "Time from the planned start to the release.", _T, _LAGS),
         Family("provider_requests_total", _C, ("provider", "outcome"), "Questions asked of forecast providers.", _T),
         Family("watch_age_seconds", _G, ("kind",), "Time since a watch last heard from its cluster.", _T),
+        Family("watch_relists_total", _C, ("kind",), "Full lists of a watched kind, the first one included.", _T),
+        Family("watch_errors_total", _C, ("kind", "reason"), "Watches and lists that failed, and objects that could not be read.", _T),
+        Family("api_requests_total", _C, ("verb", "outcome"), "Requests to a Kubernetes API, watches not included, by how they ended.", _T),
+        Family("faults_total", _C, ("part",), "What failed unforeseen in this process, or got lost, by the part of it.", _T),
     )
 }  # fmt: skip

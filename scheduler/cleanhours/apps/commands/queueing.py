@@ -19,7 +19,7 @@ from cleanhours.control.explaining import explain
 from cleanhours.domain.errors import InvalidRequest, NotSupported
 from cleanhours.domain.jobs import FinishedRun, Job, JobKey
 from cleanhours.domain.times import format_instant
-from cleanhours.ports import Cancelling, Cluster, OwnerPausing, Submission
+from cleanhours.ports import Advising, Cancelling, Cluster, OwnerPausing, Submission
 
 COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
@@ -147,7 +147,7 @@ def cancel(wiring: Wiring, job_text: str, as_json: bool) -> None:
     """End a job, whether it waits or runs."""
     cluster, job = find_unfinished(wiring.clusters, job_text)
     if not isinstance(cluster, Cancelling):
-        raise NotSupported(f"cluster {cluster.name!r} cancels with its own tool")
+        raise _own_tool(cluster, job, "cancel")
     _said(as_json, "cancelled", job, cluster.cancel(job.key))
 
 
@@ -158,7 +158,7 @@ def cancel(wiring: Wiring, job_text: str, as_json: bool) -> None:
 def pause(wiring: Wiring, job_text: str, as_json: bool) -> None:
     """Stop a job until you resume it. While you do, its deadline is yours to keep."""
     cluster, job = find_unfinished(wiring.clusters, job_text)
-    _said(as_json, "paused", job, _pausing(cluster).owner_pause(job.key))
+    _said(as_json, "paused", job, _pausing(cluster, job, "pause").owner_pause(job.key))
 
 
 @click.command()
@@ -168,13 +168,23 @@ def pause(wiring: Wiring, job_text: str, as_json: bool) -> None:
 def resume(wiring: Wiring, job_text: str, as_json: bool) -> None:
     """Give a job that you paused back to the scheduler."""
     cluster, job = find_unfinished(wiring.clusters, job_text)
-    _said(as_json, "resumed", job, _pausing(cluster).owner_resume(job.key))
+    _said(as_json, "resumed", job, _pausing(cluster, job, "resume").owner_resume(job.key))
 
 
-def _pausing(cluster: Cluster) -> OwnerPausing:
+def _pausing(cluster: Cluster, job: Job, verb: str) -> OwnerPausing:
     if not isinstance(cluster, OwnerPausing):
-        raise NotSupported(f"cluster {cluster.name!r} pauses with its own tool")
+        raise _own_tool(cluster, job, verb)
     return cluster
+
+
+def _own_tool(cluster: Cluster, job: Job, verb: str) -> NotSupported:
+    """What its owner types instead, where the cluster knows it."""
+    if not isinstance(cluster, Advising):
+        return NotSupported(f"cluster {cluster.name!r}: its owners {verb} jobs with its own tool")
+    command = cluster.advice(job.key, verb)
+    return NotSupported(
+        f"{job.name}: {verb} it with: {command}" if command else f"{job.name}: nothing can {verb} it"
+    )
 
 
 def _said(as_json: bool, what: str, job: Job, done: bool) -> None:

@@ -1,0 +1,1 @@
+"""Commands that only Kubernetes needs, and that need only Kubernetes."""

@@ -1,0 +1,159 @@
+"""The roster: our jobs as the core is told of them, each made anew only when something about it may be another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from cleanhours.domain.jobs import FinishedRun, Job, JobState
+from cleanhours.domain.progress import remaining_work
+from cleanhours_plugins.clusters.kubernetes.announcing import What
+from cleanhours_plugins.clusters.kubernetes.jobs import Reporting
+from cleanhours_plugins.clusters.kubernetes.mirror import Mirror
+from cleanhours_plugins.clusters.kubernetes.reading import UNREADABLE
+from cleanhours_plugins.clusters.kubernetes.records import Outcome, Record
+from cleanhours_plugins.clusters.kubernetes.warning import warnings_of
+from cleanhours_plugins.clusters.kubernetes.yard import Yard
+
+log = logging.getLogger(__name__)
+
+WAITING: Final = frozenset({JobState.PENDING, JobState.HELD, JobState.PAUSED, JobState.UNMANAGED})
+SAME_LOOK_S: Final = 1.0
+"""Questions of one moment share their answer where nothing was heard since."""
+_MOST_RECALLED: Final = 100
+"""So many ended objects without known Pods are looked up for one question."""
+_MOST_UNSAID: Final = 2_000
+"""A controller that does not lead keeps no more for the day that it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A job, and what it was made of."""
+
+    record: Record
+    around: Hashable
+    job: Job
+
+
+class Roster:
+    """What the mirror and the yard show, as jobs and runs. Asks nothing of the API but for what the yard does.
+
+    A record that makes no sense breaks no question: it is left out, or, where it waits for us, it is a job that runs with
+    the complaint.
+    """
+
+    def __init__(self, mirror: Mirror, yard: Yard, reporting: Reporting) -> None:
+        self._mirror = mirror
+        self._yard = yard
+        self._reporting = reporting
+        self._lock = threading.Lock()
+        self._known: dict[str, _Kept] = {}
+        self._heard: Hashable = None
+        self._refreshed_at_s = float("-inf")
+        self._odd: set[str] = set()
+        self._unsaid: dict[tuple[str, What, str], Record] = {}
+
+    def jobs(self, now: datetime) -> list[Job]:
+        """All that have not finished."""
+        with self._lock:
+            self._refresh(now)
+            return [_as_of(now, kept.job) for kept in self._known.values()]
+
+    def unfinished(self) -> list[tuple[Record, str | None]]:
+        """Their objects as of the last question, and the location whose room each takes; None while it waits."""
+        with self._lock:
+            return [(kept.record, _where(kept.job)) for kept in self._known.values()]
+
+    def knows(self, uid: str) -> bool:
+        """Whether it was among the jobs of the last question."""
+        return uid in self._known
+
+    def finished(self, since: datetime) -> Sequence[FinishedRun]:
+        """Runs that ended at or after `since`, oldest first; of objects that are gone too, as long as we saw them."""
+        recalled = 0
+        runs = []
+        for record, outcome in self._ended(since):
+            if recalled < _MOST_RECALLED and self._yard.recall(record):
+                recalled += 1
+            try:
+                runs.append(self._reporting.ended(record, outcome))
+            except UNREADABLE as fault:
+                self._say_odd(record, fault)
+        return sorted(runs, key=lambda run: run.finished_at)
+
+    def unsaid(self) -> Sequence[tuple[Record, What, str]]:
+        """What owners should hear of jobs that run already; each is told once."""
+        with self._lock:
+            found, self._unsaid = self._unsaid, {}
+        return [(record, what, note) for (_, what, note), record in found.items()]
+
+    def _ended(self, since: datetime) -> Iterator[tuple[Record, Outcome]]:
+        """What was given to one that cannot be read is not known: nothing is made up."""
+        ended = {
+            record.uid: (record, record.activity.outcome)
+            for record in self._mirror.records()
+            if record.activity.outcome is not None
+        }
+        ended |= {one.record.uid: (one.record, one.outcome) for one in list(self._mirror.vanished)}
+        for record, outcome in ended.values():
+            if outcome.at >= since and not record.fault:
+                yield record, outcome
+
+    def _refresh(self, now: datetime) -> None:
+        heard = self._mirror.revision, self._yard.revision
+        if heard == self._heard and time.monotonic() - self._refreshed_at_s < SAME_LOOK_S:
+            return
+        self._heard, self._refreshed_at_s = heard, time.monotonic()
+        self._yard.at(now)
+        known, self._known = self._known, {}
+        for record in self._mirror.records():
+            kept = known.get(record.uid)
+            if kept is None or kept.record is not record or kept.around != self._around(record, kept.job):
+                job = self._read(record, now)
+                if job is None:
+                    continue
+                kept = _Kept(record, self._around(record, job), job)
+            self._known[record.uid] = kept
+
+    def _around(self, record: Record, job: Job) -> Hashable:
+        return self._yard.around(record, waits=job.state in WAITING)
+
+    def _read(self, record: Record, now: datetime) -> Job | None:
+        try:
+            job = self._reporting.job(record, now)
+        except UNREADABLE as fault:
+            self._say_odd(record, fault)
+            if record.mark is None or record.fault:
+                return None
+            return self._read(_bare(record, str(fault) or type(fault).__name__), now)
+        if job is not None and len(self._unsaid) < _MOST_UNSAID:
+            self._unsaid |= {(record.uid, what, note): record for what, note in warnings_of(record, job, now)}
+        return job
+
+    def _say_odd(self, record: Record, fault: Exception) -> None:
+        if record.uid not in self._odd:
+            self._odd.add(record.uid)
+            log.warning("no sense in %s %s/%s: %r", record.kind, record.namespace, record.name, fault)
+
+
+def _bare(record: Record, fault: str) -> Record:
+    """Only what lets it go."""
+    return replace(
+        record, fault=fault, words=(), plan=None, runs=(), original=None, pod_sets=(), limit=None, labels=(), owner=None
+    )  # fmt: skip
+
+
+def _where(job: Job) -> str | None:
+    return None if job.state in WAITING else job.location or job.home
+
+
+def _as_of(now: datetime, job: Job) -> Job:
+    """Work sinks while it runs."""
+    if not job.segments or job.segments[-1].end is not None:
+        return job
+    return replace(job, remaining=remaining_work(job.request, job.segments, now))
