@@ -1,0 +1,1 @@
+"""What is put on other people's machines: the image."""
