@@ -116,3 +116,21 @@ def test_what_a_cluster_notices_is_answered_by_one_tick_of_its_own() -> None:
     finally:
         running.stop()
     running.notice()
+
+
+def test_what_ends_is_accounted_at_once_and_not_at_the_next_beat() -> None:
+    stage = Stage()
+    stage.submit(max_delay=timedelta(0), duration=timedelta(minutes=5))
+    running = Controller(
+        stage.reconciler, stage.settler, Beats(tick=timedelta(hours=9), settle=timedelta(hours=9))
+    )
+    running.start()
+    try:
+        stage.clock.advance(timedelta(minutes=6))
+        running.tick()
+        until = time.monotonic() + 10
+        while not stage.ledger.current() and time.monotonic() < until:
+            time.sleep(0.02)
+        assert ["train"] == [entry.run.name for entry in stage.ledger.current()]
+    finally:
+        running.stop()

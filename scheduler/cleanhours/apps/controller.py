@@ -14,6 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from cleanhours.apps.steps import StepWatch
 from cleanhours.control.reconciling import Outcome, Reconciler
 from cleanhours.control.settling import Settler
+from cleanhours.domain.jobs import JobKey
 from cleanhours.domain.snapshots import Snapshot
 from cleanhours.ports import Sampling, Service
 
@@ -57,6 +58,7 @@ class Controller:
     _healthy: bool = False
     _stopped: bool = False
     _steps: StepWatch | None = None
+    _alive: frozenset[JobKey] = frozenset()
 
     def once(self) -> Outcome:
         """One tick and one settlement, then back to the caller; what fails is raised."""
@@ -152,6 +154,10 @@ class Controller:
         if snapshot is not None:
             self._sample(snapshot)
             self.show(snapshot)
+            alive = frozenset(job.key for job in snapshot.jobs)
+            if self._alive - alive:  # accounted while its owner still looks at it, not at the next beat
+                self._beat_after(self.settle, "settle soon", NOTICE_S)
+            self._alive = alive
         return outcome
 
     def _sample(self, snapshot: Snapshot) -> None:

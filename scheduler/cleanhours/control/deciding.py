@@ -23,7 +23,24 @@ def decide(job: Job, plan: Plan, now: datetime, powers: frozenset[Action]) -> De
     To relocate a running job is to stop it, to go on elsewhere: it is resumed when it is quiet and its plan due.
     """
     action = _action(job, plan, now, powers)
-    return None if action is None else Decision(job.key, action, plan, plan.reason)
+    if action is None:
+        return None
+    if (
+        action in {Action.RELEASE, Action.RESUME}
+        and job.plan is not None
+        and _as_planned(plan, job.plan, now)
+    ):
+        plan = job.plan
+    return Decision(job.key, action, plan, plan.reason)
+
+
+def _as_planned(plan: Plan, current: Plan, now: datetime) -> bool:
+    """Whether this is the start that was announced: then that plan is carried out, with what it was expected to save.
+
+    A plan made anew at its own start sees nothing saved any more.
+    """
+    on_time = timedelta(0) <= now - current.start <= DRIFT
+    return on_time and plan.reason is current.reason and goes_on(plan, current, now)
 
 
 def _action(job: Job, plan: Plan, now: datetime, powers: frozenset[Action]) -> Action | None:

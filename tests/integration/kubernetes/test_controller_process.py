@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from cleanhours.domain.times import format_instant
-from cleanhours_plugins.clusters.kubernetes import words
 from tests.integration.kubernetes.conftest import ControlPlane
 from tests.integration.kubernetes.product import CLEAN, DIRTY, Product, a_product, write_grid
 from tests.integration.kubernetes.worlds import wait
@@ -87,11 +88,16 @@ def test_jobs_and_explanations_are_there_for_anybody_with_a_kubeconfig(product: 
     assert "waits waits because" in outside.run("explain", "waits").stdout
 
 
-def test_a_controller_that_may_not_lead_says_so_and_does_nothing(product: Product) -> None:
+def test_a_controller_that_may_not_lead_touches_nothing(product: Product) -> None:
     write_grid(product.folder / "grid.csv", DE=[CLEAN], FR=[DIRTY])
-    product.start(name="first")
-    once = product.shell("second").run("controller", "--once", "--json")
-    assert '"done": []' in once.stdout
-    product.owner.apply("job", "1s", {**USUAL, "max-delay": "0s"})
+    first = product.start(name="first")
+    assert holder(product)
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        product.owner.apply("job", "1s", {**USUAL, "max-delay": "0s"})
+        once = json.loads(product.shell("second").run("controller", "--once", "--json").stdout)
+        assert (1, []) == (once["unfinished"], once["done"])
+        assert product.object("job")["spec"]["suspend"]
+    finally:
+        first.process.send_signal(signal.SIGCONT)
     product.finished("job")
-    assert words.STATE in product.owner.annotations("job")

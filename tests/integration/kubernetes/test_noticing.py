@@ -28,25 +28,28 @@ def world(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterat
 def test_a_job_that_nobody_held_gets_one_warning(world: World) -> None:
     world.apply("slipped", "1h", mark=None, suspend=False)
     world.until("slipped", JobState.RUNNING)
-    wait(lambda: bool(world.events("slipped")))
-    for _ in range(3):
-        world.jobs()
-    [(kind, reason, note)] = world.events("slipped")
+    assert [] == world.events("slipped")
+    for at in ("de", "fr", "pl"):
+        assert "" == world.tell("slipped", Action.REMARK, at)
+    [(kind, reason, note)] = [event for event in world.events("slipped") if event[0] == "Warning"]
     assert ("Warning", "NotHeld") == (kind, reason)
     assert "admission" in note
 
 
 def test_wrong_words_of_a_job_that_runs_are_told_once_each(world: World) -> None:
     world.apply("odd", "1h", {"duration": "-3h"}, mark=None, suspend=False)
-    wait(lambda: [reason for _, reason, _ in told(world)] == ["InvalidRequest"])
+    world.until("odd", JobState.RUNNING)
+    assert ["-3h" in note for note in told(world, "de")] == [True]
     world.change("odd", {"metadata": {"annotations": {words.PREFIX + "power": "lots"}}})
-    wait(lambda: len(told(world)) == 2)
-    assert "lots" in told(world)[1][2]
+    wait(lambda: len(world.find("odd").complaints) == 2)
+    assert ["lots" in note for note in told(world, "fr")] == [False, True]
+    assert 2 == len(told(world, "pl"))
 
 
-def told(world: World) -> list[tuple[str, str, str]]:
-    world.jobs()
-    return [event for event in world.events("odd") if event[1] == "InvalidRequest"]
+def told(world: World, plan_at: str) -> list[str]:
+    """Its complaints, after one more decision."""
+    assert "" == world.tell("odd", Action.REMARK, plan_at)
+    return [note for _, reason, note in world.events("odd") if reason == "InvalidRequest"]
 
 
 def test_a_namespace_that_opts_in_later_brings_the_jobs_that_are_there(world: World) -> None:

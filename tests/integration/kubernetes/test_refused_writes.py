@@ -68,7 +68,8 @@ def test_a_release_whose_answer_was_lost_is_no_second_release(world: World, prox
     assert "" == world.tell("job", Action.RELEASE, "fr")
     world.until("job", JobState.RUNNING)
     assert 1 == len(world.pods("job"))
-    assert 1 == writes(proxy).count(200) + writes(proxy).count(0)
+    assert 0 == writes(proxy)[0]
+    assert 1 >= writes(proxy).count(200), "one at most: where the lost answer was a conflict"
 
 
 def test_a_refused_place_is_tried_three_times_and_then_it_runs_at_home(

@@ -89,6 +89,25 @@ def test_only_other_pauses_or_places_are_news_of_a_running_job(old: Plan, new: P
     assert news == (decide(running, new, NOW, ALL) is not None)
 
 
+@pytest.mark.parametrize(
+    ("late", "fresh", "carried_out"),
+    [
+        (0, plan((0, 1)), "announced"),
+        (50, plan((50 / 3600, 1 + 50 / 3600)), "announced"),
+        (70, plan((70 / 3600, 1 + 70 / 3600)), "fresh"),
+        (0, plan((0, 1), reason=Reason.CAPACITY), "fresh"),
+        (0, plan((0, 1), at="us"), "fresh"),
+    ],
+)
+def test_a_start_on_time_carries_out_the_plan_that_was_announced(
+    late: int, fresh: Plan, carried_out: str
+) -> None:
+    announced = replace(plan((0, 1)), expected_g=100, baseline_g=300)
+    decision = decide(job(JobState.HELD, announced), fresh, NOW + timedelta(seconds=late), ALL)
+    assert decision is not None
+    assert (announced if carried_out == "announced" else fresh) is decision.plan
+
+
 def test_what_cannot_be_interrupted_is_never_suspended() -> None:
     running = job(JobState.RUNNING, NOW_PLAN, interruptible=False)
 

@@ -159,6 +159,6 @@ def _situation(record: Record) -> tuple[Any, ...]:
 
 
 def encode(plan: Plan) -> str:
-    """The annotation's text."""
-    data: Mapping[str, Any] = plan.to_json()
+    """The annotation's text: its sentence first, for `kubectl describe` shows the beginning only."""
+    data: Mapping[str, Any] = {"sentence": plan.sentence, **plan.to_json()}
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False)

@@ -14,6 +14,7 @@ from cleanhours.domain.jobs import Action, Applied, Decision, FinishedRun, Job, 
 from cleanhours.domain.locations import Room
 from cleanhours.domain.plans import Reason
 from cleanhours.ports import Context, Leadership, Service
+from cleanhours_plugins.clusters.kubernetes.advising import advise
 from cleanhours_plugins.clusters.kubernetes.fitting import Parts
 from cleanhours_plugins.clusters.kubernetes.posting import Posting
 from cleanhours_plugins.clusters.kubernetes.roster import SAME_LOOK_S, WAITING
@@ -73,6 +74,11 @@ class KubernetesCluster:
         self._jobs()
         return self._parts.rooms(self._parts.roster.unfinished())
 
+    def advice(self, key: JobKey, verb: str) -> str:
+        """The kubectl command by which its owner does it; see `ports.Advising`."""
+        record = self._parts.mirror.get(key.uid)
+        return "" if record is None else advise(record, verb)
+
     # -- what it is told --------------------------------------------------------------------------------------------
 
     def apply(self, decisions: Sequence[Decision]) -> Sequence[Applied]:
@@ -90,6 +96,7 @@ class KubernetesCluster:
             errors |= told
         for places in beside:
             errors |= {place: self._post(decisions[place]) for place in places}
+        self._warn()
         return [Applied(decision, errors[place]) for place, decision in enumerate(decisions)]
 
     def _one_by_one(self, decisions: Sequence[Decision], places: Sequence[int]) -> dict[int, str]:
@@ -180,16 +187,15 @@ class KubernetesCluster:
     def _jobs(self) -> list[Job]:
         self._look()
         jobs = self._parts.roster.jobs(self._context.clock.now())
-        self._warn()
         plans = self._posting.plans
         if not plans:
             return jobs
         return [replace(job, plan=plans.get(job.key.uid, job.plan)) for job in jobs]
 
     def _warn(self) -> None:
-        """Says what is unsaid, where it is ours to say."""
+        """Says what is unsaid on jobs that run already. Only where decisions are carried out: shadow says nothing."""
         parts = self._parts
-        if not self._watching or self._settings.shadow or not parts.election.may_act():
+        if not self._watching or not parts.election.may_act():
             return
         for record, what, note in parts.roster.unsaid():
             parts.announcer.say(record, what, note, self._context.clock.now())

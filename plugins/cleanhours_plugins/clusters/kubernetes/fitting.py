@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
@@ -28,8 +28,6 @@ from cleanhours_plugins.clusters.kubernetes.watching import Reflector
 from cleanhours_plugins.clusters.kubernetes.workloads import Workloads
 from cleanhours_plugins.clusters.kubernetes.yard import Yard
 
-log = logging.getLogger(__name__)
-
 FAULTS: Final = "faults_total"
 AGE: Final = "watch_age_seconds"
 
@@ -42,6 +40,7 @@ class Parts:
         self._context = context
         self._noticed = noticed
         self._quotas: Quotas | None = None
+        self._lock = threading.Lock()
 
     @property
     def connected(self) -> bool:
@@ -159,19 +158,24 @@ class Parts:
 
     def tend(self) -> None:
         """Follows what the server serves by now, and tells how old is what is known. For a started cluster."""
-        self.workloads.tend()
-        version = self.workloads.version
-        if version is not None and (self._quotas is None or self._quotas.version != version):
-            if self._quotas is not None:
-                self._quotas.stop()
-            self._quotas = Quotas(self.api, version, self._settings.namespaces, count=self._count)
-            self._quotas.start()
+        with self._lock:
+            self._follow_kueue()
         ages: dict[str, float] = {}
         for one in self.reflectors:
             if one.sight is not Sight.UNSERVED and one.age_s is not None:
                 ages[one.kind] = max(ages.get(one.kind, 0.0), one.age_s)
         for kind, age_s in ages.items():
             self._context.telemetry.set(AGE, age_s, kind=kind)
+
+    def _follow_kueue(self) -> None:
+        self.workloads.tend()
+        version = self.workloads.version
+        if version is None or (self._quotas is not None and self._quotas.version == version):
+            return
+        if self._quotas is not None:
+            self._quotas.stop()
+        self._quotas = Quotas(self.api, version, self._settings.namespaces, count=self._count)
+        self._quotas.start()
 
     def stop(self) -> None:
         """Ends all watches."""

@@ -19,7 +19,7 @@ from cleanhours_plugins.clusters.kubernetes.announcing import Announcer, What
 from cleanhours_plugins.clusters.kubernetes.api import Api
 from cleanhours_plugins.clusters.kubernetes.asking import Object
 from cleanhours_plugins.clusters.kubernetes.errors import Conflict, Missing, Refused
-from cleanhours_plugins.clusters.kubernetes.jobs import Reporting
+from cleanhours_plugins.clusters.kubernetes.jobs import Reporting, holds
 from cleanhours_plugins.clusters.kubernetes.mirror import Mirror
 from cleanhours_plugins.clusters.kubernetes.placing import needs_object, written
 from cleanhours_plugins.clusters.kubernetes.reading import write_runs
@@ -99,7 +99,7 @@ class Hands:
         match decision.action:
             case Action.HOLD | Action.REMARK:
                 self._write(record, acting.remark(record, decision.plan))
-                if record.plan is None:
+                if record.plan is None and holds(record):
                     self._say(record, What.PLANNED, decision.plan.sentence, now)
             case Action.RELEASE | Action.RESUME:
                 self._start(record, decision, now)

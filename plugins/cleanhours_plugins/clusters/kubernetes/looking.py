@@ -94,6 +94,9 @@ class Looking(Generic[T]):
             self._say(path, str(fault))
             return _Seen(Answer(None, known=True), now + RETRY)
         except CleanhoursError as fault:
+            self._looks = (
+                MOST_LOOKS  # who cannot answer now is asked nothing more in this moment: it may take long
+            )
             self._say(path, str(fault))
             return _Seen(Answer(None, known=False) if seen is None else seen.answer, now + RETRY)
         except (ValueError, KeyError, TypeError, AttributeError) as fault:

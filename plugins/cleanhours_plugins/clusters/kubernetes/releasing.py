@@ -236,4 +236,4 @@ class Releaser:
     def _say(self, record: Record, why: str) -> None:
         if self.announcer is not None:
             what = What.RESUMED if record.runs else What.RELEASED
-            self.announcer.say(record, what, f"Released without a plan: {why}.", self.now())
+            self.announcer.say(record, what, f"Released without the controller: {why}.", self.now())

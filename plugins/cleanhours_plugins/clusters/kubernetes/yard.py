@@ -28,6 +28,8 @@ from cleanhours_plugins.clusters.kubernetes.watching import Reflector
 _NODES: Final = "/api/v1/nodes"
 _MOST_REMEMBERED: Final = 20_000
 _NO_TIES: Final = Ties({}, known=True)
+_LOOK_S: Final = 3.0
+"""For one answer about one job: a tick waits for it."""
 _FORGETTING: Final = timedelta(minutes=10)
 
 
@@ -47,10 +49,10 @@ class Yard:
         *,
         count: Count = count_nothing,
     ) -> None:
-        self._api = api
+        self._api = api.through(timeout_s=_LOOK_S)
         self._housing = Housing(locations, topology)
-        self._volumes = Volumes(api)
-        self._crons = CronJobs(api)
+        self._volumes = Volumes(self._api)
+        self._crons = CronJobs(self._api)
         self._now = self._forgot = datetime.min.replace(tzinfo=UTC)
         self._nodes_revision = 0
         self._pods_revision = 0

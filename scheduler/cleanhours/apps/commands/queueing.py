@@ -17,7 +17,7 @@ from cleanhours.apps.escaping import escape_terminal
 from cleanhours.apps.wiring import Wiring
 from cleanhours.control.explaining import explain
 from cleanhours.domain.errors import InvalidRequest, NotSupported
-from cleanhours.domain.jobs import FinishedRun, Job, JobKey
+from cleanhours.domain.jobs import WAITING, FinishedRun, Job, JobKey
 from cleanhours.domain.times import format_instant
 from cleanhours.ports import Advising, Cancelling, Cluster, OwnerPausing, Submission
 
@@ -110,9 +110,11 @@ def jobs(wiring: Wiring, show_all: bool, as_json: bool) -> None:
         rows = [*map(job_json, unfinished), *map(run_json, over)]
         click.echo(json.dumps(rows, indent=2))
         return
-    header = ("ID", "NAME", "STATE", "LOCATION", "PLANNED", "LATEST", "REASON")
+    header: tuple[str, ...] = ("ID", "NAMESPACE", "NAME", "STATE", "LOCATION", "PLANNED", "LATEST", "REASON")
     rows_shown = [header, *map(_job_row, unfinished), *map(_run_row, over)]
-    widths = [max(len(row[column]) for row in rows_shown) for column in range(len(header))]
+    if len({row[1] for row in rows_shown[1:]}) < 2:
+        rows_shown = [(row[0], *row[2:]) for row in rows_shown]
+    widths = [max(map(len, column)) for column in zip(*rows_shown, strict=True)]
     for row in rows_shown:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
@@ -230,15 +232,17 @@ def run_json(run: FinishedRun) -> dict[str, Any]:
 
 
 def _job_row(job: Job) -> tuple[str, ...]:
-    planned, latest, reason = "-", "-", "-"
+    planned, latest, reason, place = "-", "-", "-", job.location or job.home
     if job.plan is not None:
+        place = job.plan.location if job.state in WAITING else place
         planned, latest, reason = (
             format_instant(job.plan.start),
             format_instant(job.plan.latest_start),
             job.plan.reason.value,
         )
     name = escape_terminal(job.name, 32)
-    return (job.key.uid, name, job.state.value, job.location or job.home, planned, latest, reason)
+    space = escape_terminal(job.namespace, 32)
+    return (job.key.uid, space, name, job.state.value, place, planned, latest, reason)
 
 
 def _run_row(run: FinishedRun) -> tuple[str, ...]:
@@ -246,6 +250,7 @@ def _run_row(run: FinishedRun) -> tuple[str, ...]:
     reason = "-" if run.plan is None else run.plan.reason.value
     return (
         run.key.uid,
+        escape_terminal(run.namespace, 32),
         escape_terminal(run.name, 32),
         run.state.value,
         place,

@@ -100,6 +100,14 @@ def test_an_answer_that_nobody_foresaw_fails_its_own_decision_only(tmp_path: Pat
         assert ["failed"] == one.failures
 
 
+def test_a_first_plan_is_told_of_what_waits_and_not_of_what_runs_anyway(tmp_path: Path) -> None:
+    for job, said in ((a_job(), [What.PLANNED]), (a_job(None, suspended=False, status=RUNNING), [])):
+        with at_work(tmp_path, job) as one:
+            assert "" == one.tell(Action.REMARK)
+            assert words.PLAN in one.train["metadata"]["annotations"]
+            assert said == one.server.said()
+
+
 # -- refused places ---------------------------------------------------------------------------------------------------
 
 
