@@ -131,6 +131,3 @@ A list of {word, text} with `seconds` beside them: whole seconds, rounded up, or
 {{- define "cleanhours.admission.fault" -}}
 {{ .word }} + ": found '" + (size({{ .text }}) <= 60 ? {{ .text }} : {{ .text }}.substring(0, 60) + '…').replace('\n', '\\n') + "', accepted: " + {{ .accepted }}
 {{- end -}}
-
-{{/* The key of the names of locations among the words of namespaces; no namespace has such a name. */}}
-{{- define "cleanhours.locationsKey" -}}_locations{{- end -}}

@@ -54,7 +54,6 @@ helm.sh/chart: {{ include "cleanhours.chart" .root }}
 
 {{/* Objects that others refer to. */}}
 {{- define "cleanhours.configName" -}}{{ include "cleanhours.fullname" . }}-config{{- end -}}
-{{- define "cleanhours.defaultsName" -}}{{ include "cleanhours.fullname" . }}-defaults{{- end -}}
 {{- define "cleanhours.leaseName" -}}{{ include "cleanhours.fullname" . }}{{- end -}}
 {{- define "cleanhours.metricsService" -}}{{ include "cleanhours.fullname" . }}-metrics{{- end -}}
 {{- define "cleanhours.webhookService" -}}{{ include "cleanhours.fullname" . }}-webhook{{- end -}}

@@ -152,27 +152,3 @@ write every whole number as a float. Takes (dict "path" (list "clusters") "table
 {{ end -}}
 {{- end -}}
 {{- end -}}
-
-{{/*
-A namespace's words over those of all; one about time takes the place of all the usual ones about it, as the controller
-has it. Takes (dict "usual" $words "own" $words).
-*/}}
-{{- define "cleanhours.wordsOver" -}}
-{{- $words := deepCopy .usual -}}
-{{- if or (hasKey .own "deadline") (hasKey .own "max-delay") -}}
-{{- $words = omit $words "deadline" "max-delay" -}}
-{{- end -}}
-{{- toJson (mergeOverwrite $words .own) -}}
-{{- end -}}
-
-{{/* max-delay=12h interruptible=true */}}
-{{- define "cleanhours.wordsLine" -}}
-{{- $parts := list -}}
-{{- range $word, $value := . -}}
-{{- $parts = append $parts (printf "%s=%s" $word (include "cleanhours.word" $value)) -}}
-{{- end -}}
-{{- join " " $parts -}}
-{{- end -}}
-
-{{/* The key of the cluster-wide words among those of namespaces: no namespace has such a name, and one is `default`. */}}
-{{- define "cleanhours.defaultsKey" -}}_default{{- end -}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from cleanhours.adapters.settings import Settings, load_settings
 from cleanhours.domain.locations import Location
 from cleanhours.domain.resources import Capacity
-from cleanhours.domain.words import split_words
 from cleanhours_plugins.clusters.kubernetes.admission.settings import read_settings as read_admission
 from cleanhours_plugins.clusters.kubernetes.kinds import KINDS
 from cleanhours_plugins.clusters.kubernetes.settings import EVERYWHERE, KubernetesSettings, read_settings
@@ -104,33 +104,29 @@ def test_watched_namespaces_reach_the_controller_and_the_last_release(helm: Helm
     )
 
 
-def test_admission_reads_the_words_that_the_controller_reads(helm: Helm, tmp_path: Path) -> None:
-    objects = helm.render("--values", EVERYTHING)
-    data = find(objects, "ConfigMap", "cleanhours-defaults")["data"]
-    words = {
-        EVERYWHERE if name == "_default" else name: text
-        for name, text in data.items()
-        if name != "_locations"
-    }
+def test_the_policies_know_the_words_and_the_places_that_the_controller_reads(
+    helm: Helm, tmp_path: Path
+) -> None:
+    objects = helm.render("--values", EVERYTHING, "--set", "admission.mode=policy")
     settings = settings_of(objects, tmp_path)
+    holding = find(objects, "MutatingAdmissionPolicy", "cleanhours-hold-enabled")
+    told_words = _variable(holding, "defaults")
+    words, end = json.JSONDecoder().raw_decode(told_words)
+    usual = json.loads(told_words[end:].removeprefix("[?request.namespace].orValue(").removesuffix(")"))
+    known = json.loads(_variable(find(objects, "ValidatingAdmissionPolicy", "cleanhours-words"), "known"))
 
-    assert {name: split_words(text) for name, text in words.items()} == _cluster(settings).defaults
-    assert set(settings.locations) == set(data["_locations"].split())
+    assert set(settings.locations) == set(known)
+    read = _cluster(settings).defaults
+    assert set(read) == {*words, EVERYWHERE}
+    for word in ("interruptible", "checkpoint"):
+        assert {name: usual_words.get(word) for name, usual_words in read.items()} == {
+            name: told.get(word) for name, told in {**words, EVERYWHERE: usual}.items()
+        }
 
 
-def test_a_namespaces_words_stand_over_those_of_all(helm: Helm) -> None:
-    data = find(helm.render("--values", EVERYTHING), "ConfigMap", "cleanhours-defaults")["data"]
-
-    assert "interruptible=true max-delay=12h" == data["team-a"]
-    assert "deadline=+24h locations=frankfurt,paris" == data["team-b"]
-    assert "max-delay=6h" == data["_default"]
-
-
-def test_the_namespace_called_default_has_words_of_its_own(helm: Helm) -> None:
-    options = ("--set", "defaults.max-delay=1h,namespaces.default.max-delay=2h")
-    data = find(helm.render(*options), "ConfigMap", "cleanhours-defaults")["data"]
-
-    assert ("max-delay=1h", "max-delay=2h") == (data["_default"], data["default"])
+def _variable(policy: Object, name: str) -> str:
+    (expression,) = [one["expression"] for one in policy["spec"]["variables"] if one["name"] == name]
+    return str(expression).strip()
 
 
 def test_a_changed_setting_makes_new_pods_and_nothing_else_does(helm: Helm) -> None:

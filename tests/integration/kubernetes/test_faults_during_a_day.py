@@ -20,7 +20,7 @@ from tests.integration.kubernetes.worlds import wait
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-JOBS, EVERY_S = 22, 2
+JOBS, EVERY_S = 22, 1
 PATIENCE = timedelta(seconds=70)
 """How long a Job may wait: a request that is never answered is given up after half a minute."""
 USUAL = {"max-delay": f"{PATIENCE.total_seconds():.0f}s", "duration": "1s", "power": "1000W"}
@@ -113,20 +113,20 @@ def test_a_watch_that_fell_silent_costs_no_held_job_its_start(day: Day) -> None:
     """Half-open: nothing is heard any more, and nothing says so."""
     running = day.product.start()
     names = [f"job-{number}" for number in range(4)]
-    wishes = {**USUAL, "max-delay": "12s", "policy": "deadline-only"}
+    wishes = {**USUAL, "max-delay": "10s", "policy": "deadline-only"}
     day.server.create_all(day.namespace, [held_job(name, wishes) for name in names])
     for name in names:
         day.product.planned(name)
     day.proxy.freeze("watch=true")
     wait(lambda: all_over(lives_of(day.server, day.namespace).values()))
     writes = len(day.proxy.writes("/jobs/"))
-    instant = now() + timedelta(seconds=4)
+    instant = now() + timedelta(seconds=3)
     wait(lambda: now() >= instant)  # ticks that know nothing new
     assert writes == len(day.proxy.writes("/jobs/"))
     lives = lives_of(day.server, day.namespace)
     assert [] == [fault for life in lives.values() for fault in life.faults]
     for job in day.server.items(jobs_of(day.namespace)):
-        latest = created(job) + timedelta(seconds=12)
+        latest = created(job) + timedelta(seconds=10)
         started = lives[job["metadata"]["name"]].started
         assert started is not None
         assert timedelta(0) <= started - latest <= timedelta(seconds=3)

@@ -130,13 +130,13 @@ class Hands:
         if record.mark in _STOPPED:
             self._check_rest(record)
         plan = decision.plan
-        place = self._place(record, plan.location)
         forced = decision.reason in _FORCED or now >= plan.latest_start
-        if not place:
-            self._let_go(record, plan, {}, now)
-            return
         try:
-            self._let_go_there(record, plan, place, now)
+            place = self._place(record, plan.location)
+            if place:
+                self._let_go_there(record, plan, place, now)
+            else:
+                self._let_go(record, plan, {}, now)
         except Refused as refused:
             self._stay(record, plan, refused, now, forced=forced)
 
@@ -221,7 +221,7 @@ class Hands:
                 beside = None
         patch = written(record, changes, obj, beside)
         if patch is None:
-            raise Refusal("it cannot be placed yet: its jobs are not there")
+            raise Refused("it cannot be placed yet: its jobs are not there")
         return patch
 
     def _check_rest(self, record: Record) -> None:

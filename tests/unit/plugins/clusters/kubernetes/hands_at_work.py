@@ -16,6 +16,7 @@ from cleanhours_plugins.clusters.kubernetes import words
 from cleanhours_plugins.clusters.kubernetes.announcing import Announcer, What
 from cleanhours_plugins.clusters.kubernetes.hands import Hands
 from cleanhours_plugins.clusters.kubernetes.kinds import JOB
+from cleanhours_plugins.clusters.kubernetes.kinds.kind import Kind
 from cleanhours_plugins.clusters.kubernetes.mirror import Mirror
 from cleanhours_plugins.clusters.kubernetes.namespaces import Namespaces
 from cleanhours_plugins.clusters.kubernetes.records import Record
@@ -89,13 +90,13 @@ class AtWork:
 
 
 @contextmanager
-def at_work(folder: Path, job: Mapping[str, Any]) -> Iterator[AtWork]:
+def at_work(folder: Path, job: Mapping[str, Any], kind: Kind = JOB) -> Iterator[AtWork]:
     """The hands, and what they see: the Job as it was made."""
     with Merging() as server:
         server.put(TRAIN, job)
         api = server.api(folder)
         namespaces = Namespaces(api)
-        mirror = Mirror(api, (JOB,), ("team",), namespaces, now=lambda: NOW)
+        mirror = Mirror(api, (kind,), ("team",), namespaces, now=lambda: NOW)
         announcer = Announcer(api)
         failures: list[str] = []
         hands = Hands(

@@ -12,6 +12,7 @@ from cleanhours.domain.jobs import Action, JobKey
 from cleanhours.domain.plans import Reason
 from cleanhours_plugins.clusters.kubernetes import words
 from cleanhours_plugins.clusters.kubernetes.announcing import What
+from cleanhours_plugins.clusters.kubernetes.kinds import JOB
 from tests.unit.plugins.clusters.kubernetes.hands_at_work import (
     CONFLICT,
     REFUSED,
@@ -161,6 +162,15 @@ def test_when_it_is_time_one_refusal_is_enough(tmp_path: Path) -> None:
         one.server.script.append(REFUSED)
         assert "" == one.tell(Action.RELEASE, "fr", Reason.DEADLINE_GUARD)
         assert not one.train["spec"]["suspend"]
+
+
+def test_what_cannot_be_placed_yet_waits_for_it_but_never_past_its_time(tmp_path: Path) -> None:
+    unplaceable = replace(JOB, place=lambda *_: None, clears_start_time=False)
+    with at_work(tmp_path, a_job(annotations=ANYWHERE), unplaceable) as one:
+        assert "cannot be placed yet" in one.tell(Action.RELEASE, "fr")
+        assert one.train["spec"]["suspend"]
+        assert "" == one.tell(Action.RELEASE, "fr", Reason.DEADLINE_GUARD)
+        assert ({}, False) == (place(one), one.train["spec"]["suspend"])
 
 
 # -- what Kueue manages -----------------------------------------------------------------------------------------------
