@@ -60,18 +60,21 @@ class Site:
         return sum("startTime" in job["status"] for job in jobs) >= number
 
     def writes(self) -> list[tuple[datetime, str, str]]:
-        """When which of the two had something written, and what, as the API server noted it, in order of time."""
+        """When which of the two wrote what, as the API server noted it, in order of time.
+
+        Refused ones count too, but for the Lease: a bid for it that comes too late is how one learns that it is lost.
+        """
         users = {f"system:serviceaccount:{self.namespace}:{name}": name for name in NAMES}
         found = []
         for line in self.plane.audit_log.read_text("utf-8").splitlines():
             if self.namespace not in line:
                 continue
             entry = json.loads(line)
-            user = users.get(entry["user"]["username"])
-            reads = entry["verb"] in ("get", "list", "watch")
-            if user is None or reads or entry["responseStatus"]["code"] >= 300:
+            user, code = users.get(entry["user"]["username"]), entry["responseStatus"]["code"]
+            late_bid = "/leases/" in entry["requestURI"] and code >= 300
+            if user is None or entry["verb"] in ("get", "list", "watch") or late_bid:
                 continue
-            what = f"{entry['verb']} {entry['requestURI']}"
+            what = f"{entry['verb']} {entry['requestURI']} {code}"
             found.append((parse_instant(entry["stageTimestamp"]), user, what))
         return sorted(found)
 

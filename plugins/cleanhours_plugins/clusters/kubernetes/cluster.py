@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -156,8 +157,9 @@ class KubernetesCluster:
         for one in parts.reflectors:
             one.wait_answered(max(until - time.monotonic(), 0.0))
         until = min(until, time.monotonic() + _ELECTED_S)
+        between = threading.Event()
         while not parts.election.may_act() and time.monotonic() < until:
-            time.sleep(0.02)
+            between.wait(0.02)
 
     def stop(self) -> None:
         """Ends what is under way, then leaves the lead to the next; idempotent."""
