@@ -27,6 +27,8 @@ COST_PER_MICROGRAM_W: Final = 3_600_000 * MILLION
 """A microgram is this many units of cost, divided by the power in watts: J per kWh x millionths."""
 
 _NOTHING: Final = timedelta(0)
+SET_BACK: Final = timedelta(minutes=1)
+"""A job that will only be submitted in so long was submitted before the clock was set back; less is two clocks' difference."""
 
 
 class Progress(NamedTuple):
@@ -145,6 +147,8 @@ def ask(
     restart = request.checkpoint if ran else _NOTHING
     margins = rules.margins if queue_margin is None else replace(rules.margins, queue=queue_margin)
     latest = epoch(latest_safe_start(request, remaining or _NOTHING, margins, restart=restart))
+    if request.max_delay is not None and request.submitted - now > SET_BACK:
+        latest = min(latest, epoch(now) - 1)  # how long it waits already is unknown: it waits no longer
     start = epoch_after(now)
     if request.earliest is not None and not ran:
         start = max(start, epoch_after(request.earliest))

@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 
 from cleanhours.domain.jobs import Action, JobState
-from cleanhours_plugins.clusters.kubernetes.cluster import KubernetesCluster
 from tests.integration.kubernetes.conftest import ControlPlane
 from tests.integration.kubernetes.product import CLEAN, DIRTY, Product, a_product, write_grid
 from tests.integration.kubernetes.worlds import wait
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(not hasattr(KubernetesCluster, "advice"), reason="the cluster has no `advice` yet"),
 ]
 
 
@@ -43,10 +41,10 @@ def test_a_held_job_is_kept_given_back_and_ended(product: Product) -> None:
     owner = product.owner
     owner.apply("job", "1h")
     type_what_is_answered(product, "pause", "job")
-    assert JobState.UNMANAGED == owner.find("job").state
+    wait(lambda: owner.find("job").state is JobState.UNMANAGED)
     assert "its owner holds it" == owner.tell("job", Action.RELEASE, "de")
     type_what_is_answered(product, "resume", "job")
-    assert JobState.HELD == owner.find("job").state
+    wait(lambda: owner.find("job").state is JobState.HELD)
     type_what_is_answered(product, "cancel", "job")
     wait(lambda: not owner.knows("job"))
 
@@ -58,6 +56,6 @@ def test_a_running_job_is_stopped_and_goes_on_at_its_owners_word(product: Produc
     wait(lambda: owner.regions("job") == {"de"})
     type_what_is_answered(product, "pause", "job")
     wait(lambda: not owner.regions("job"))
-    assert JobState.UNMANAGED == owner.find("job").state
+    wait(lambda: owner.find("job").state is JobState.UNMANAGED)
     type_what_is_answered(product, "resume", "job")
     wait(lambda: owner.regions("job") == {"de"})

@@ -264,6 +264,13 @@ def test_a_fraction_of_a_second_is_rounded_up() -> None:
     assert NOW + timedelta(seconds=1) == plan.start
 
 
+def test_on_a_clock_set_back_nobody_waits_longer_than_he_may() -> None:
+    request = replace(JOB, deadline=None, max_delay=2 * HOUR, submitted=NOW + HOUR)
+    assert (Reason.NO_SLACK, [(0, 1)]) == (planned(request, AHEAD).reason, hours(planned(request, AHEAD)))
+    moments = replace(request, submitted=NOW + timedelta(seconds=59))
+    assert Reason.LOWEST_WINDOW == planned(moments, AHEAD).reason
+
+
 def test_max_delay_bounds_the_wait() -> None:
     plan = planned(replace(JOB, deadline=None, max_delay=2 * HOUR), AHEAD)
     assert [(2, 3)] == hours(plan)
