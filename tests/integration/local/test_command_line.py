@@ -84,7 +84,17 @@ def test_a_job_waits_for_the_clean_seconds_and_starts_in_them(
     shell: Shell, controller: Callable[[], subprocess.Popen[str]]
 ) -> None:
     clean = trace(shell, dirty_s=8)
-    shell.run("submit", "--max-delay", "1m", "--duration", "3s", "--", "sh", "-c", "date +%s > begun && mv begun started")
+    shell.run(
+        "submit",
+        "--max-delay",
+        "1m",
+        "--duration",
+        "3s",
+        "--",
+        "sh",
+        "-c",
+        "date +%s > begun && mv begun started",
+    )
     controller()
 
     until((shell.folder / "started").exists)
@@ -98,7 +108,17 @@ def test_a_killed_controller_costs_no_deadline(
 ) -> None:
     trace(shell, dirty_s=9)
     submitted = now()
-    shell.run("submit", "--max-delay", "10s", "--duration", "2s", "--", "sh", "-c", "date +%s > begun && mv begun started")
+    shell.run(
+        "submit",
+        "--max-delay",
+        "10s",
+        "--duration",
+        "2s",
+        "--",
+        "sh",
+        "-c",
+        "date +%s > begun && mv begun started",
+    )
     leading = controller()
     (job,) = shell.json("jobs")
     assert "held" == job["state"]
