@@ -8,11 +8,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from cleanhours.domain.jobs import Action, Decision, Job, JobKey, JobState
-from cleanhours.domain.plans import Plan, Reason
+from cleanhours.domain.jobs import WAITING, Action, Decision, Job, JobKey, JobState
+from cleanhours.domain.plans import FORCED, Plan
 
-FORCED: Final = frozenset({Reason.DEADLINE_GUARD, Reason.NO_SLACK})
-"""Reasons that no ramp may slow down."""
 DRIFT: Final = timedelta(minutes=1)
 """By how much a running job's pauses may shift before its plan is another one: starts come seconds late."""
 
@@ -113,7 +111,7 @@ def next_due(jobs: Sequence[Job], plans: Mapping[JobKey, Plan], now: datetime) -
         plan = plans.get(job.key)
         if plan is None or job.state is JobState.UNMANAGED:
             continue
-        if job.state in {JobState.PENDING, JobState.HELD, JobState.PAUSED}:
+        if job.state in WAITING:
             instants += [plan.start, plan.latest_start]
         elif len(plan.segments) > 1:
             instants.append(plan.segments[0].end)

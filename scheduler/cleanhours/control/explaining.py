@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from cleanhours.domain.jobs import Job, JobState
+from cleanhours.domain.jobs import WAITING, Job, JobState
 from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.times import format_duration, format_instant
 
@@ -54,7 +54,7 @@ def explain(job: Job, now: datetime) -> str:
 
 
 def _guarantee(job: Job, plan: Plan, now: datetime) -> list[str]:
-    if job.state not in {JobState.PENDING, JobState.HELD, JobState.PAUSED}:
+    if job.state not in WAITING:
         return []
     word = "resumes" if job.state is JobState.PAUSED else "starts"
     text = f"It {word} by {format_instant(plan.latest_start)} at the latest, whatever forecasts say"

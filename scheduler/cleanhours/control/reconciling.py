@@ -14,7 +14,7 @@ from cleanhours.control.history import Durations
 from cleanhours.control.shadowing import Shadows, count
 from cleanhours.control.watching import ForecastWatch
 from cleanhours.domain.errors import CleanhoursError
-from cleanhours.domain.jobs import Action, Applied, Decision, Job, JobKey, JobState
+from cleanhours.domain.jobs import WAITING, Action, Applied, Decision, Job, JobKey, JobState
 from cleanhours.domain.locations import Location, Room
 from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.rules import Rules
@@ -211,7 +211,7 @@ class Reconciler:
         waiting = any(
             job.key not in plans or (plans[job.key].start <= now and job.key not in done)
             for job in jobs
-            if job.state in {JobState.PENDING, JobState.HELD, JobState.PAUSED}
+            if job.state in WAITING
         )
         soon = now + timedelta(seconds=self.world.clock.rate) if waiting and not self.world.shadow else None
         due = next_due(jobs, plans, now)

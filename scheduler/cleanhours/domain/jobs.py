@@ -32,6 +32,8 @@ class JobState(StrEnum):
 
 FINISHED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 WAITING = frozenset({JobState.PENDING, JobState.HELD, JobState.PAUSED})
+AT_REST = WAITING | {JobState.UNMANAGED}
+"""What a cluster reports as pending: it waits for us, or its owner holds it."""
 
 
 class JobKey(NamedTuple):

@@ -33,6 +33,10 @@ class Reason(StrEnum):
     SHADOW = "shadow"
 
 
+FORCED: Final = frozenset({Reason.DEADLINE_GUARD, Reason.NO_SLACK})
+"""Reasons to start whatever is in the way: a slot limit, a ramp, a place that a server refuses."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One stretch of running, [start, end), at one location."""

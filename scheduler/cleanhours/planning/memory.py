@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from cleanhours.domain.jobs import FINISHED, Job, JobKey, JobState
+from cleanhours.domain.jobs import FINISHED, WAITING, Job, JobKey, JobState
 from cleanhours.domain.locations import Room
 from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.requests import JobRequest
@@ -20,7 +20,6 @@ from cleanhours.domain.rules import ForecastLevels, Rules
 _KEEPING: Final = frozenset(
     {Reason.LOWEST_WINDOW, Reason.LOWEST_SLOTS, Reason.CARBON_TIME, Reason.DEADLINE_ONLY}
 )
-_WAITING: Final = frozenset({JobState.PENDING, JobState.HELD, JobState.PAUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Memory:
         }
 
     def _unchanged(self, job: Job, plan: Plan, now: datetime) -> bool:
-        if job.state not in _WAITING or plan.reason not in _KEEPING or plan.start <= now or job.complaints:
+        if job.state not in WAITING or plan.reason not in _KEEPING or plan.start <= now or job.complaints:
             return False
         request, remaining, planned = self.answers[job.key]
         same = plan is planned or not plan.changed_from(planned)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Final
 
 from cleanhours.domain.errors import CleanhoursError, Complaint, InvalidRequest
 from cleanhours.domain.jobs import (
+    AT_REST,
     FINISHED,
     Action,
     Applied,
@@ -22,14 +22,10 @@ from cleanhours.domain.jobs import (
     RunSegment,
 )
 from cleanhours.domain.locations import Location, Room
-from cleanhours.domain.plans import Reason
+from cleanhours.domain.plans import FORCED
 from cleanhours.domain.progress import ran, remaining_work
 from cleanhours.domain.resources import Capacity
 from cleanhours.ports import Clock, Submission
-
-_WAITING: Final = (JobState.PENDING, JobState.HELD, JobState.PAUSED, JobState.UNMANAGED)
-OUTRANKING: Final = frozenset({Reason.DEADLINE_GUARD, Reason.NO_SLACK})
-"""Reasons before which a slot limit gives way: a deadline outranks it."""
 
 
 @dataclass(slots=True)
@@ -78,10 +74,10 @@ class FakeCluster:
     # -- what it is asked -------------------------------------------------------------------------------------------
 
     def pending(self) -> Sequence[Job]:
-        return [self._report(kept) for kept in self._observed() if kept.job.state in _WAITING]
+        return [self._report(kept) for kept in self._observed() if kept.job.state in AT_REST]
 
     def running(self) -> Sequence[Job]:
-        held_or_over = (*_WAITING, *FINISHED)
+        held_or_over = AT_REST | FINISHED
         return [self._report(kept) for kept in self._observed() if kept.job.state not in held_or_over]
 
     def finished(self, since: datetime) -> Sequence[FinishedRun]:
@@ -191,7 +187,7 @@ class FakeCluster:
     def _start(self, kept: _Kept, decision: Decision) -> str:
         if decision.at not in self.rooms:
             return self._nowhere(decision.at)
-        if decision.reason not in OUTRANKING and not self._fits(kept, decision.at):
+        if decision.reason not in FORCED and not self._fits(kept, decision.at):
             return "no slot free"
         if kept.segments:
             kept.work += kept.job.request.checkpoint
@@ -272,4 +268,4 @@ class FakeCluster:
         )
 
 
-__all__ = ["OUTRANKING", "FakeCluster"]
+__all__ = ["FakeCluster"]

@@ -51,7 +51,7 @@ def test_a_held_job_is_kept_given_back_and_ended(product: Product) -> None:
 
 def test_a_running_job_is_stopped_and_goes_on_at_its_owners_word(product: Product) -> None:
     owner = product.owner
-    owner.apply("job", "1h", {"interruptible": "true"})
+    owner.apply("job", "1h", {"interruptible": "true", "locations": "de,fr"})
     assert "" == owner.tell("job", Action.RELEASE, "de")
     wait(lambda: owner.regions("job") == {"de"})
     type_what_is_answered(product, "pause", "job")

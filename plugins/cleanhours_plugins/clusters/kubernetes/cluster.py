@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from enum import IntEnum
 from functools import cached_property
 from typing import Final
 
-from cleanhours.domain.jobs import Action, Applied, Decision, FinishedRun, Job, JobKey
+from cleanhours.domain.jobs import AT_REST, Action, Applied, Decision, FinishedRun, Job, JobKey
 from cleanhours.domain.locations import Room
-from cleanhours.domain.plans import Reason
+from cleanhours.domain.plans import FORCED
 from cleanhours.ports import Context, Leadership, Service
 from cleanhours_plugins.clusters.kubernetes.advising import advise
 from cleanhours_plugins.clusters.kubernetes.fitting import Parts
 from cleanhours_plugins.clusters.kubernetes.posting import Posting
-from cleanhours_plugins.clusters.kubernetes.roster import SAME_LOOK_S, WAITING
+from cleanhours_plugins.clusters.kubernetes.roster import SAME_LOOK_S
 from cleanhours_plugins.clusters.kubernetes.settings import KubernetesSettings
 
 _WORKERS: Final = 6
@@ -28,13 +29,6 @@ _ELECTED_S: Final = 2.0
 """How long it waits to be elected besides: who was not by then has somebody before him."""
 _MARKS_AT_ONCE: Final = 20
 """Plans that are written before `apply` returns; more of them are written beside it."""
-_URGENCY: Final[Mapping[Action, int]] = {
-    Action.RELEASE: 1,
-    Action.RESUME: 1,
-    Action.HOLD: 3,
-    Action.REMARK: 3,
-}
-_FORCED: Final = frozenset({Reason.DEADLINE_GUARD, Reason.NO_SLACK})
 
 
 class KubernetesCluster:
@@ -62,10 +56,10 @@ class KubernetesCluster:
     # -- what it is asked -------------------------------------------------------------------------------------------
 
     def pending(self) -> Sequence[Job]:
-        return [job for job in self._jobs() if job.state in WAITING]
+        return [job for job in self._jobs() if job.state in AT_REST]
 
     def running(self) -> Sequence[Job]:
-        return [job for job in self._jobs() if job.state not in WAITING]
+        return [job for job in self._jobs() if job.state not in AT_REST]
 
     def finished(self, since: datetime) -> Sequence[FinishedRun]:
         self._look()
@@ -87,8 +81,12 @@ class KubernetesCluster:
         by_job: dict[JobKey, list[int]] = {}
         for place, decision in enumerate(decisions):
             by_job.setdefault(decision.key, []).append(place)
-        groups = sorted(by_job.values(), key=lambda places: _urgency(decisions[place] for place in places))
-        marks = [places for places in groups if _urgency(decisions[place] for place in places) == _MARK]
+
+        def turn(places: Sequence[int]) -> _Turn:
+            return min(_turn(decisions[place]) for place in places)
+
+        groups = sorted(by_job.values(), key=turn)
+        marks = [places for places in groups if turn(places) is _Turn.MARK]
         beside = marks[_MARKS_AT_ONCE:] if self._watching else []
         errors: dict[int, str] = {}
         for told in self._pool.map(
@@ -211,10 +209,18 @@ class KubernetesCluster:
         return ThreadPoolExecutor(_WORKERS, thread_name_prefix=f"acting on {self.name}")
 
 
-_MARK: Final = 3
+class _Turn(IntEnum):
+    """In which order a tick's decisions are carried out."""
+
+    FORCED_START = 0
+    START = 1
+    STOP = 2
+    MARK = 3
 
 
-def _urgency(decisions: Iterable[Decision]) -> int:
-    """Starts that cannot wait, starts, stops, and last the plans that are only written."""
-    return min(0 if one.reason in _FORCED and one.action not in (Action.HOLD, Action.REMARK) else _URGENCY.get(one.action, 2)
-               for one in decisions)  # fmt: skip
+def _turn(decision: Decision) -> _Turn:
+    if decision.action in (Action.HOLD, Action.REMARK):
+        return _Turn.MARK
+    if decision.reason in FORCED:
+        return _Turn.FORCED_START
+    return _Turn.START if decision.action in (Action.RELEASE, Action.RESUME) else _Turn.STOP

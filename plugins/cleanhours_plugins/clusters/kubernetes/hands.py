@@ -11,7 +11,7 @@ from typing import Final
 
 from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.jobs import Action, Decision
-from cleanhours.domain.plans import Plan, Reason
+from cleanhours.domain.plans import FORCED, Plan
 from cleanhours.ports import Clock
 from cleanhours_plugins.clusters.kubernetes import acting
 from cleanhours_plugins.clusters.kubernetes.acting import Refusal
@@ -30,7 +30,6 @@ from cleanhours_plugins.clusters.kubernetes.workloads import Workloads
 
 log = logging.getLogger(__name__)
 
-_FORCED: Final = frozenset({Reason.DEADLINE_GUARD, Reason.NO_SLACK})
 _STOPPED: Final = frozenset({Mark.PAUSED, Mark.MOVING})
 _MOST_TRIES: Final = 3
 """So often a server may refuse a place before the job is let go where it is."""
@@ -130,7 +129,7 @@ class Hands:
         if record.mark in _STOPPED:
             self._check_rest(record)
         plan = decision.plan
-        forced = decision.reason in _FORCED or now >= plan.latest_start
+        forced = decision.reason in FORCED or now >= plan.latest_start
         try:
             place = self._place(record, plan.location)
             if place:

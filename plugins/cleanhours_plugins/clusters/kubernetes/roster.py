@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from cleanhours.domain.jobs import FinishedRun, Job, JobState
+from cleanhours.domain.jobs import AT_REST, FinishedRun, Job
 from cleanhours.domain.progress import remaining_work
 from cleanhours_plugins.clusters.kubernetes.announcing import What
 from cleanhours_plugins.clusters.kubernetes.jobs import Reporting
@@ -22,7 +22,6 @@ from cleanhours_plugins.clusters.kubernetes.yard import Yard
 
 log = logging.getLogger(__name__)
 
-WAITING: Final = frozenset({JobState.PENDING, JobState.HELD, JobState.PAUSED, JobState.UNMANAGED})
 SAME_LOOK_S: Final = 1.0
 """Questions of one moment share their answer where nothing was heard since."""
 _MOST_RECALLED: Final = 100
@@ -121,7 +120,7 @@ class Roster:
             self._known[record.uid] = kept
 
     def _around(self, record: Record, job: Job) -> Hashable:
-        return self._yard.around(record, waits=job.state in WAITING)
+        return self._yard.around(record, waits=job.state in AT_REST)
 
     def _read(self, record: Record, now: datetime) -> Job | None:
         try:
@@ -149,7 +148,7 @@ def _bare(record: Record, fault: str) -> Record:
 
 
 def _where(job: Job) -> str | None:
-    return None if job.state in WAITING else job.location or job.home
+    return None if job.state in AT_REST else job.location or job.home
 
 
 def _as_of(now: datetime, job: Job) -> Job:

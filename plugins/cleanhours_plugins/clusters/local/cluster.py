@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cleanhours.domain.deadlines import latest_safe_start
 from cleanhours.domain.errors import ConfigurationError, TemporaryError
-from cleanhours.domain.jobs import Action, Applied, Decision, FinishedRun, Job, JobKey, JobState
+from cleanhours.domain.jobs import AT_REST, Action, Applied, Decision, FinishedRun, Job, JobKey, JobState
 from cleanhours.domain.locations import Room
-from cleanhours.domain.plans import Plan, Reason
+from cleanhours.domain.plans import FORCED, Plan
 from cleanhours.domain.progress import remaining_work
 from cleanhours.ports import Context, Submission
 from cleanhours_plugins.clusters.local import submitting, transitions
@@ -32,8 +32,6 @@ from cleanhours_plugins.clusters.local.transitions import Errands
 if TYPE_CHECKING:
     from cleanhours_plugins.clusters.local.transitions import Spawn
 
-_OUTRANKING: Final = frozenset({Reason.DEADLINE_GUARD, Reason.NO_SLACK})
-_WAITING: Final = frozenset({JobState.PENDING, JobState.HELD, JobState.PAUSED, JobState.UNMANAGED})
 _WATCHDOG_EVERY_S: Final = 2.0
 
 
@@ -188,7 +186,7 @@ class LocalCluster:
             return ""
         if job.state is JobState.UNMANAGED:
             return "its owner holds it"
-        if decision.action is Action.HOLD and job.state not in _WAITING:
+        if decision.action is Action.HOLD and job.state not in AT_REST:
             return "it runs: suspend it"
         return ""
 
@@ -201,7 +199,7 @@ class LocalCluster:
             return transitions.stop(queue, change, row, self._errands), 0
         waits = row["state"] in ("held", "paused")
         full = row["slots"] > free and free < self._settings.slots
-        if waits and full and decision.reason not in _OUTRANKING:
+        if waits and full and decision.reason not in FORCED:
             return "no slot free", 0
         error = transitions.start(queue, change, row, decision.at, self._errands)
         return error, row["slots"] if waits and not error else 0
@@ -239,7 +237,7 @@ class LocalCluster:
                 if job.segments
                 else job
                 for job in self._mirror.jobs.values()
-                if (job.state in _WAITING) is waiting
+                if (job.state in AT_REST) is waiting
             ]
 
     def _keep_watch(self, *, at_once: bool = False) -> None:

@@ -13,7 +13,7 @@ from cleanhours.apps.escaping import escape_terminal, fit_encoding
 from cleanhours.apps.report.figures import NO_BREAK, NOTHING, format_mj, format_ug
 from cleanhours.domain.accounts import Entry, Settled
 from cleanhours.domain.intensity import IntensitySeries
-from cleanhours.domain.jobs import FinishedRun, Job, JobState
+from cleanhours.domain.jobs import WAITING, FinishedRun, Job, JobState
 from cleanhours.domain.plans import Plan
 from cleanhours.domain.times import format_duration
 
@@ -102,7 +102,7 @@ def changes(before: Mapping[str, JobState], snapshot: Snapshot) -> list[str]:
             row.state.value.ljust(9),
             row.reason,
         ]
-        if row.planned and row.state in {JobState.HELD, JobState.PAUSED, JobState.PENDING}:
+        if row.planned and row.state in WAITING:
             words.append(f"until {row.planned[0][0].astimezone(UTC):%a %H:%M}")
         if row.avoided_ug is not None:
             words.append(f"{format_ug(row.avoided_ug, signed=True)} avoided")
