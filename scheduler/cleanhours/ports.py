@@ -135,7 +135,11 @@ class Cluster(Protocol):
         """Runs that ended at or after `since`, oldest first."""
 
     def apply(self, decisions: Sequence[Decision]) -> Sequence[Applied]:
-        """Carries decisions out, each for itself, in order; says of each whether it was done. Never raises for one."""
+        """Carries decisions out, each for itself, in order; says of each whether it was done. Never raises for one.
+
+        Called each tick of a controller that may act, also with nothing decided: what a cluster has to write down or to
+        tell its owners besides, it does then.
+        """
 
 
 @runtime_checkable

@@ -151,7 +151,7 @@ class Reconciler:
         applied: list[Applied] = []
         for cluster in self.world.clusters:
             mine = [decision for decision in decisions if decision.key.cluster == cluster.name]
-            if not mine or not self.world.leadership.may_act():
+            if not self.world.leadership.may_act() or (self.world.shadow and not mine):
                 continue
             try:
                 applied += cluster.apply(mine)

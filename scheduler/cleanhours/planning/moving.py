@@ -69,8 +69,8 @@ def assemble_move(elsewhere: Question, move: Move, reason: Reason) -> Plan:
     """The plan that runs on where the job is, and then elsewhere."""
     request, here, end = elsewhere.request, elsewhere.here, elsewhere.start + elsewhere.length
     there, series = move.place.location, move.place.series
-    home = elsewhere.here_place or move.place
-    integral = home.table.integral_at(move.at) - home.table.integral_at(elsewhere.start)
+    staying = elsewhere.here_place or move.place
+    integral = staying.table.integral_at(move.at) - staying.table.integral_at(elsewhere.start)
     integral += move.place.table.integral_at(end) - move.place.table.integral_at(move.at)
     start, at, stop = (instant(second) for second in (elsewhere.start, move.at, end))
     return Plan(

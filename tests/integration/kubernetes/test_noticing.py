@@ -65,6 +65,27 @@ def test_a_namespace_that_opts_in_later_brings_the_jobs_that_are_there(world: Wo
     assert "plain" not in {run.name for run in world.cluster.finished(world.find("asks").request.submitted)}
 
 
+def test_what_ran_before_its_owner_stopped_it_is_written_down_and_accounted(world: World) -> None:
+    world.apply("job", "1h", {"interruptible": "true", "locations": "de"})
+    assert "" == world.tell("job", Action.RELEASE, "de")
+    [first] = world.until("job", JobState.RUNNING).segments
+    world.change("job", {"spec": {"suspend": True}})
+    world.until("job", JobState.UNMANAGED)
+
+    def told() -> str:
+        world.cluster.apply([])
+        return world.annotations("job").get(words.RUNS, "")
+
+    wait(lambda: world.jobs() != [] and told() != "")
+    [stopped] = world.until("job", JobState.UNMANAGED).segments
+    assert (first.start, first.location, first.handles) == (stopped.start, stopped.location, stopped.handles)
+    assert stopped.end is not None
+    world.change("job", {"spec": {"suspend": False}})
+    kept, second = world.until("job", JobState.RUNNING).segments
+    assert (stopped, None) == (kept, second.end)
+    assert second.start >= stopped.end
+
+
 def test_a_change_that_makes_a_decision_due_wakes_whoever_asked(world: World) -> None:
     awake = threading.Event()
     world.cluster.on_change(awake.set)

@@ -28,7 +28,7 @@ _FIRST_LOOK_S: Final = 20.0
 _ELECTED_S: Final = 2.0
 """How long it waits to be elected besides: who was not by then has somebody before him."""
 _MARKS_AT_ONCE: Final = 20
-"""Plans that are written before `apply` returns; more of them are written beside it."""
+"""So many plans are written before `apply` returns; of more than that, or while others wait, all are written beside it."""
 
 
 class KubernetesCluster:
@@ -87,7 +87,8 @@ class KubernetesCluster:
 
         groups = sorted(by_job.values(), key=turn)
         marks = [places for places in groups if turn(places) is _Turn.MARK]
-        beside = marks[_MARKS_AT_ONCE:] if self._watching else []
+        crowded = len(marks) > _MARKS_AT_ONCE or bool(self._posting.plans)
+        beside = marks if self._watching and crowded else []
         errors: dict[int, str] = {}
         for told in self._pool.map(
             lambda places: self._one_by_one(decisions, places), groups[: len(groups) - len(beside)]
@@ -95,7 +96,7 @@ class KubernetesCluster:
             errors |= told
         for places in beside:
             errors |= {place: self._post(decisions[place]) for place in places}
-        self._warn()
+        self._tell_owners()
         return [Applied(decision, errors[place]) for place, decision in enumerate(decisions)]
 
     def _one_by_one(self, decisions: Sequence[Decision], places: Sequence[int]) -> dict[int, str]:
@@ -192,11 +193,13 @@ class KubernetesCluster:
             return jobs
         return [replace(job, plan=plans.get(job.key.uid, job.plan)) for job in jobs]
 
-    def _warn(self) -> None:
-        """Says what is unsaid on jobs that run already. Only where decisions are carried out: shadow says nothing."""
+    def _tell_owners(self) -> None:
+        """Says what is unsaid on jobs that run already, and writes down what their owners stopped. Never in shadow."""
         parts = self._parts
         if not self._watching or not parts.election.may_act():
             return
+        for record, runs in parts.roster.unwritten():
+            parts.hands.keep(record, runs)
         for record, what, note in parts.roster.unsaid():
             parts.announcer.say(record, what, note, self._context.clock.now())
 

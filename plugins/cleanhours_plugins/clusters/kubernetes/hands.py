@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from cleanhours.domain.errors import CleanhoursError
-from cleanhours.domain.jobs import Action, Decision
+from cleanhours.domain.jobs import Action, Decision, RunSegment
 from cleanhours.domain.plans import FORCED, Plan
 from cleanhours.ports import Clock
 from cleanhours_plugins.clusters.kubernetes import acting
@@ -87,6 +87,11 @@ class Hands:
             log.exception("%s of %s failed", decision.action, record.name)
             return f"{type(fault).__name__}: {fault}"
         return ""
+
+    def keep(self, record: Record, runs: tuple[RunSegment, ...]) -> None:
+        """Writes down what ran. Whoever is refused asks again at the next tick."""
+        with suppress(Refusal, CleanhoursError):
+            self._write(record, marking(record, {RUNS: write_runs(runs)}))
 
     def _act(self, record: Record, decision: Decision, before: Record | None = None) -> None:
         """Carries it out, unless it is done. After a conflict (`before`), only if nobody else acted meanwhile."""

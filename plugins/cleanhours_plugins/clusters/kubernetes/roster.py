@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from cleanhours.domain.jobs import AT_REST, FinishedRun, Job
+from cleanhours.domain.jobs import AT_REST, FinishedRun, Job, RunSegment
 from cleanhours.domain.progress import remaining_work
 from cleanhours_plugins.clusters.kubernetes.announcing import What
 from cleanhours_plugins.clusters.kubernetes.jobs import Reporting
 from cleanhours_plugins.clusters.kubernetes.mirror import Mirror
 from cleanhours_plugins.clusters.kubernetes.reading import UNREADABLE
 from cleanhours_plugins.clusters.kubernetes.records import Outcome, Record
+from cleanhours_plugins.clusters.kubernetes.stretches import stopped_elsewhere, with_stretches
 from cleanhours_plugins.clusters.kubernetes.warning import warnings_of
 from cleanhours_plugins.clusters.kubernetes.yard import Yard
 
@@ -56,6 +57,8 @@ class Roster:
         self._refreshed_at_s = float("-inf")
         self._odd: set[str] = set()
         self._unsaid: dict[tuple[str, What, str], Record] = {}
+        self._stretches: dict[str, tuple[RunSegment, ...]] = {}
+        self._seen_at: datetime | None = None
 
     def jobs(self, now: datetime) -> list[Job]:
         """All that have not finished."""
@@ -91,6 +94,19 @@ class Roster:
             found, self._unsaid = self._unsaid, {}
         return [(record, what, note) for (_, what, note), record in found.items()]
 
+    def unwritten(self) -> Sequence[tuple[Record, tuple[RunSegment, ...]]]:
+        """Objects that lack runs which somebody else stopped, and all the runs that they should have."""
+        with self._lock:
+            found = []
+            for uid, stretches in list(self._stretches.items()):
+                record = self._mirror.get(uid)
+                runs = () if record is None else with_stretches(record, stretches)
+                if record is None or runs == record.runs:
+                    del self._stretches[uid]
+                else:
+                    found.append((record, runs))
+            return found
+
     def _ended(self, since: datetime) -> Iterator[tuple[Record, Outcome]]:
         """What was given to one that cannot be read is not known: nothing is made up."""
         ended = {
@@ -113,11 +129,23 @@ class Roster:
         for record in self._mirror.records():
             kept = known.get(record.uid)
             if kept is None or kept.record is not record or kept.around != self._around(record, kept.job):
+                before = kept
                 job = self._read(record, now)
                 if job is None:
                     continue
                 kept = _Kept(record, self._around(record, job), job)
+                if before is not None and before.job.segments:
+                    self._miss(record, before.job, job, now)
             self._known[record.uid] = kept
+        self._seen_at = now
+
+    def _miss(self, record: Record, before: Job, job: Job, now: datetime) -> None:
+        """Keeps what the object forgot, until it is written on it."""
+        if record.shadow or record.fault:
+            return
+        missing = stopped_elsewhere(before.segments, record, job.segments, self._seen_at or now)
+        if missing:
+            self._stretches[record.uid] = (*self._stretches.get(record.uid, ()), *missing)
 
     def _around(self, record: Record, job: Job) -> Hashable:
         return self._yard.around(record, waits=job.state in AT_REST)

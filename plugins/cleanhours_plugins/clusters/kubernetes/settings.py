@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any, Final
 
 from cleanhours.domain.errors import ConfigurationError, InvalidRequest
 from cleanhours.domain.locations import Location
-from cleanhours.domain.times import DURATION_WORDS, parse_duration
 from cleanhours.domain.words import parse_words
 from cleanhours_plugins.clusters.kubernetes.kinds import KINDS, Kind
 from cleanhours_plugins.clusters.kubernetes.pacing import WRITES_BURST, WRITES_PER_S
 from cleanhours_plugins.clusters.kubernetes.placing import Places
 from cleanhours_plugins.clusters.kubernetes.topology import REGION_LABEL, label_of
+from cleanhours_plugins.clusters.tables import Reader, length, only, read_table
 
 _DNS_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _DNS_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
@@ -72,18 +71,7 @@ def read_settings(
 
     Raises ConfigurationError naming every fault: key, value found, what would be right.
     """
-    found: dict[str, Any] = {}
-    faults = []
-    for key, value in table.items():
-        if key not in _READERS:
-            close = difflib.get_close_matches(key, _READERS, 1)
-            hint = f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(_READERS)
-            faults.append(f"unknown key {key!r}; {hint}")
-            continue
-        try:
-            found[key] = _READERS[key](value)
-        except ValueError as fault:
-            faults.append(f"{key}: found {value!r}, accepted: {fault}")
+    found, faults = read_table(table, _READERS)
     topology = found.get("topology_label", REGION_LABEL)
     labels = {
         name: label_of(location, topology)
@@ -153,12 +141,6 @@ def _path(value: Any) -> Path:
     return Path(_text(value)).expanduser()
 
 
-def _type(value: Any) -> str:
-    if value != "kubernetes":
-        raise ValueError("'kubernetes'")
-    return str(value)
-
-
 def _dns_label(value: Any) -> str:
     if not isinstance(value, str) or not _DNS_LABEL.fullmatch(value):
         raise ValueError("1 to 63 lower-case letters, digits and dashes")
@@ -223,14 +205,6 @@ def _placement(value: Any) -> str:
     return str(value)
 
 
-def _length(value: Any) -> timedelta:
-    if isinstance(value, timedelta) and value >= timedelta(0):
-        return value
-    if not isinstance(value, str):
-        raise ValueError(DURATION_WORDS)
-    return parse_duration(value)
-
-
 def _yes_no(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
@@ -253,8 +227,8 @@ def _burst(value: Any) -> int:
     return value
 
 
-_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "type": _type,
+_READERS: Final[Mapping[str, Reader]] = {
+    "type": only("kubernetes"),
     "name": _text,
     "kubeconfig": _path,
     "context": _text,
@@ -264,7 +238,7 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "topology_label": _label_key,
     "location": _text,
     "placement": _placement,
-    "queue_margin": _length,
+    "queue_margin": length,
     "shadow": _yes_no,
     "lease": _dns_name,
     "lease_namespace": _dns_label,

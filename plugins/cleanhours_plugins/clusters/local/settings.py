@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from cleanhours.domain.deadlines import Margins
 from cleanhours.domain.errors import ConfigurationError
-from cleanhours.domain.times import DURATION_WORDS, parse_duration
+from cleanhours_plugins.clusters.tables import Reader, length, only, read_table
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _NAME_WORDS: Final = "1 to 63 letters, digits, dots, dashes or underscores"
@@ -37,18 +36,7 @@ def read_settings(
     Without a `location` it is `local`, or the first there is. Raises ConfigurationError naming every fault: key, value
     found, what would be right.
     """
-    found: dict[str, Any] = {}
-    faults = []
-    for key, value in table.items():
-        if key not in _READERS:
-            close = difflib.get_close_matches(key, _READERS, 1)
-            hint = f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(_READERS)
-            faults.append(f"unknown key {key!r}; {hint}")
-            continue
-        try:
-            found[key] = _READERS[key](value)
-        except ValueError as fault:
-            faults.append(f"{key}: found {value!r}, accepted: {fault}")
+    found, faults = read_table(table, _READERS)
     usual = "local" if locations is None or "local" in locations else next(iter(locations), "local")
     location = found.get("location", usual)
     if locations is not None and location not in locations:
@@ -84,26 +72,12 @@ def _safety(value: Any) -> float:
     return float(value)
 
 
-def _length(value: Any) -> timedelta:
-    if isinstance(value, timedelta) and value >= timedelta(0):
-        return value
-    if not isinstance(value, str):
-        raise ValueError(DURATION_WORDS)
-    return parse_duration(value)
-
-
-def _type(value: Any) -> str:
-    if value != "local":
-        raise ValueError("'local'")
-    return str(value)
-
-
-_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "type": _type,
+_READERS: Final[Mapping[str, Reader]] = {
+    "type": only("local"),
     "name": _name,
     "slots": _slots,
     "location": _name,
     "safety": _safety,
-    "queue_margin": _length,
-    "grace": _length,
+    "queue_margin": length,
+    "grace": length,
 }
