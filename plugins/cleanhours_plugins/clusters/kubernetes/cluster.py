@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,9 @@ from cleanhours_plugins.clusters.kubernetes.fitting import Parts
 from cleanhours_plugins.clusters.kubernetes.posting import Posting
 from cleanhours_plugins.clusters.kubernetes.roster import SAME_LOOK_S
 from cleanhours_plugins.clusters.kubernetes.settings import KubernetesSettings
+from cleanhours_plugins.clusters.kubernetes.sighting import Sight
+
+log = logging.getLogger(__name__)
 
 _WORKERS: Final = 6
 _FIRST_LOOK_S: Final = 20.0
@@ -155,6 +159,9 @@ class KubernetesCluster:
             reflector.start()
         for one in parts.reflectors:
             one.wait_answered(max(until - time.monotonic(), 0.0))
+        absent = sorted({one.kind for one in parts.mirror.reflectors if one.sight is Sight.UNSERVED})
+        if absent:
+            log.info("not served here, looked for now and then: %s", ", ".join(absent))
         until = min(until, time.monotonic() + _ELECTED_S)
         between = threading.Event()
         while not parts.election.may_act() and time.monotonic() < until:

@@ -54,7 +54,9 @@ class Sighting:
     def unserved(self) -> None:
         self.heard()
         if self.sight is not Sight.UNSERVED:
-            log.info("%s are not served: there are none", self._kind)
+            # most clusters lack most kinds: who starts says so once for all of them
+            level = logging.DEBUG if self.sight is Sight.STARTING else logging.INFO
+            log.log(level, "%s are not served: there are none", self._kind)
         self.sight = Sight.UNSERVED
 
     def failing(self, error: Exception) -> None:
