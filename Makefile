@@ -6,6 +6,10 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
+# Processes that run tests side by side, a file each: most tests wait for real programs. Each starts a control plane of its own.
+WORKERS ?= 2
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -28,14 +32,14 @@ demo: $(RUNTIME) ## a day on this machine in about a minute: jobs wait for clean
 	@$(BIN)/cleanhours demo
 
 test: $(DEV) ## the tests, without the slow ones
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest -m "not slow" $(SIDE_BY_SIDE)
 
 check: $(DEV) ## all that must be green: format, lint, types, import contracts, tests with coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --cov --cov-report=term $(SIDE_BY_SIDE)
 
 format: $(DEV) ## put the source into shape, repair what a linter can repair
 	$(BIN)/ruff format .

@@ -28,8 +28,6 @@ from tests.integration.kubernetes.crowds import Object, Server, held_job
 MIB = 2**20
 NAMESPACE, ACCOUNT = "bench", "controller"
 ZONES = {"de": "DE", "fr": "FR", "pl": "PL"}
-LINES = 15
-"""Of environment in each Job: 2.9 KB of JSON then, with what the server adds, as in the reference's measurements."""
 SETTINGS = """
 [clusters.k8s]
 type = "kubernetes"
@@ -206,7 +204,7 @@ def fleet(jobs: int) -> list[Object]:
             wishes["checkpoint"] = "5m"
         if dice.random() < 0.5:
             wishes["locations"] = "de,fr,pl"
-        made.append(held_job(f"job-{number}", wishes, cpu="20m", lines=LINES))
+        made.append(held_job(f"job-{number}", wishes, cpu="20m"))
     return made
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final, Self
 
 from cleanhours.domain.intensity import Scope, Signal
@@ -59,8 +61,8 @@ class Segment:
         return cls(
             parse_instant(data["start"]),
             parse_instant(data["end"]),
-            data["location"],
-            data.get("zone", ""),
+            _same(data["location"]),
+            _same(data.get("zone", "")),
         )
 
 
@@ -82,12 +84,13 @@ class ForecastId:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        issued = data.get("issued_at")
-        return cls(
-            data["provider"],
-            None if issued is None else parse_instant(issued),
-            data.get("age_seconds"),
-        )
+        return cls._of(data["provider"], data.get("issued_at"), data.get("age_seconds"))
+
+    @classmethod
+    @lru_cache(maxsize=256)
+    def _of(cls, provider: str, issued: str | None, age_seconds: float | None) -> Self:
+        """The same value for the same forecast: thousands of plans share it."""
+        return cls(provider, None if issued is None else parse_instant(issued), age_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +153,7 @@ class Plan:
 
     def changed_from(self, other: Plan | None) -> bool:
         """Whether it must be written and announced: location, segments, reason or latest start differ."""
-        return other is None or any(getattr(self, name) != getattr(other, name) for name in _IDENTITY)
+        return other is not self and (other is None or _IDENTITY(self) != _IDENTITY(other))
 
     def to_json(self) -> dict[str, Any]:
         """Plan version 1, plain JSON values."""
@@ -181,8 +184,8 @@ class Plan:
         if data.get("version") != VERSION:
             raise ValueError(f"plan version {data.get('version')!r}: this release reads version {VERSION}")
         return cls(
-            location=data["location"],
-            zone=data["zone"],
+            location=_same(data["location"]),
+            zone=_same(data["zone"]),
             start=parse_instant(data["start"]),
             end=None if data["end"] is None else parse_instant(data["end"]),
             segments=tuple(Segment.from_json(segment) for segment in data["segments"]),
@@ -200,7 +203,13 @@ class Plan:
         )
 
 
-_IDENTITY: Final = ("start", "segments", "reason", "latest_start", "location")
+@lru_cache(maxsize=1024)
+def _same(name: str) -> str:
+    """One value for equal names: thousands of plans are read back, of a few places."""
+    return name
+
+
+_IDENTITY: Final = attrgetter("start", "segments", "reason", "latest_start", "location")
 
 
 def format_mass(grams: float) -> str:

@@ -98,7 +98,7 @@ class JobRequest:
             yield Complaint("data", str(self.data_bytes), "bytes, 0 or more")
         if self.maximum_pauses is not None and self.maximum_pauses < 0:
             yield Complaint("maximum-pauses", str(self.maximum_pauses), "a count, 0 or more")
-        amounts = self.demand.to_json().values()
+        amounts = self.demand.amounts
         if min(amounts) < 0 or max(amounts) > LARGEST_AMOUNT:
             yield Complaint("demand", str(self.demand), f"amounts of 0 to {LARGEST_AMOUNT:,}")
 

@@ -17,8 +17,12 @@ class Demand:
     gpus: int = 0
     slots: int = 1
 
+    @property
+    def amounts(self) -> tuple[int, int, int, int]:
+        """In the order of the fields."""
+        return (self.cpu_millicores, self.memory_bytes, self.gpus, self.slots)
+
     def to_json(self) -> dict[str, int]:
-        # not asdict, which copies deeply: every request is checked through this
         return {
             "cpu_millicores": self.cpu_millicores,
             "memory_bytes": self.memory_bytes,

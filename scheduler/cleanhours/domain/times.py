@@ -65,6 +65,7 @@ def format_duration(length: timedelta) -> str:
     return ("-" if length < timedelta(0) and words else "") + ("".join(words) or "0s")
 
 
+@lru_cache(maxsize=4096)
 def parse_instant(text: str) -> datetime:
     """An instant in UTC from RFC 3339 text; a text without a zone is refused. Raises ValueError."""
     if not _RFC3339.fullmatch(text):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 from cleanhours.domain.errors import Complaint, InvalidRequest
@@ -32,11 +33,13 @@ _YES_NO: Final = {"true": True, "false": False}
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/:-]{0,126}[A-Za-z0-9])?", re.ASCII)
 
 
+@lru_cache(maxsize=1024)
 def parse_power(text: str) -> float:
     """Watts from `2400W` or `2.4kW`. Raises ValueError that says what would have been right."""
     return _quantity(text, _WATTS, "watts such as 2400W or 2.4kW")
 
 
+@lru_cache(maxsize=1024)
 def parse_bytes(text: str) -> int:
     """Bytes from `200GB` (10^9) or `200GiB` (2^30). Raises ValueError that says what would have been right."""
     return int(_quantity(text, _BYTES, "bytes such as 200GB or 1.5TiB"))

@@ -14,6 +14,7 @@ from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.requests import Policy
 from cleanhours.domain.resources import Demand
 from cleanhours.domain.rules import ForecastLevels, Rules
+from cleanhours.domain.times import epoch
 from cleanhours.planning.bounds import Bounds
 from cleanhours.planning.memory import Memory, remembering
 from cleanhours.planning.moving import as_paused
@@ -30,7 +31,7 @@ from cleanhours.planning.policies import (
 )
 from cleanhours.planning.questions import Chain, Option, Progress, Question, ask
 from cleanhours.planning.slots import Run
-from cleanhours.planning.timelines import Timeline
+from cleanhours.planning.timelines import Share, Timeline
 
 CHUNK: Final = 256
 """Jobs whose bounds are worked out at once, in the room there is before the first of them."""
@@ -183,10 +184,15 @@ class _Fleet:
 
     def book_all(self, plans: Iterable[tuple[Demand, Plan]]) -> None:
         """Books plans as they are, each for its demand."""
+        booked: dict[str, list[tuple[Share, int, int]]] = {name: [] for name in self._timelines}
         for demand, plan in plans:
-            room = self._room_of(demand)
-            for segment in plan.segments:
-                room.book(segment.location, int(segment.start.timestamp()), int(segment.end.timestamp()))
+            shares = self._room_of(demand).shares
+            for part in plan.segments:
+                if part.location in booked:
+                    share = shares[part.location]
+                    booked[part.location].append((share, epoch(part.start), epoch(part.end)))
+        for name, bookings in booked.items():
+            self._timelines[name].book_all(bookings)
 
     def _room_for(self, one: _Asked) -> _RoomFor:
         return self._room_of(one.job.request.demand)

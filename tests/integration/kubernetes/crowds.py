@@ -76,13 +76,9 @@ def jobs_of(namespace: str, name: str = "") -> str:
     return f"/apis/batch/v1/namespaces/{namespace}/jobs" + (f"/{name}" if name else "")
 
 
-def held_job(
-    name: str, wishes: Mapping[str, str], *, run_for: str = "1s", cpu: str = "10m", lines: int = 0
-) -> Object:
-    """A Job as admission leaves it, with its owner's words; `lines` of environment make it as long as those of real life."""
+def held_job(name: str, wishes: Mapping[str, str], *, run_for: str = "1s", cpu: str = "10m") -> Object:
+    """A Job as admission leaves it, with its owner's words."""
     container: Object = {"name": "c", "image": "none", "resources": {"requests": {"cpu": cpu}}}
-    if lines:
-        container["env"] = [{"name": f"V{number}", "value": "x" * 40} for number in range(lines)]
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

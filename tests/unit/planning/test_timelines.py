@@ -33,8 +33,12 @@ def test_room_is_what_every_second_says(seed: int) -> None:
         for demand, start, end in bookings[:5]
     )
     timeline = Timeline(Room(Location("a", "AA", 1.0, capacity), others))
-    for demand, start, end in bookings[5:]:
+    at_once = dice.randint(5, 90)
+    timeline.book_all([(timeline.share(demand), start, end) for demand, start, end in bookings[5:at_once]])
+    for demand, start, end in bookings[at_once:-5] if at_once < len(bookings) else ():
         timeline.book(timeline.share(demand), start, end)
+    rest = bookings[max(at_once, len(bookings) - 5) :]
+    timeline.book_all([(timeline.share(demand), start, end) for demand, start, end in rest])
     asked = _demand(dice)
     free = []
     for second in range(START, START + 400):

@@ -19,8 +19,8 @@ TIMEOUT_S: Final = 30.0
 """For an answer, and again for each wait for more of it."""
 WATCH_GRACE_S: Final = 15.0
 """The server ends a watch when its time is up; so much later, it is silent because it is gone."""
-PAGE_OBJECTS: Final = 500
-"""Costs a server 5 of its seats instead of 10, and us the memory of one page."""
+PAGE_OBJECTS: Final = 250
+"""Costs a server few of its seats, and us the memory of one page, which is ten times its text."""
 _POLITE_READS: Final = 2
 """How often a read is repeated that was answered 429: nothing was done, and a list need not begin anew."""
 _PATCH: Final = "application/merge-patch+json"

@@ -7,15 +7,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from enum import IntEnum
 from functools import cached_property
 from typing import Final
 
+from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.jobs import AT_REST, Action, Applied, Decision, FinishedRun, Job, JobKey
 from cleanhours.domain.locations import Room
-from cleanhours.domain.plans import FORCED
+from cleanhours.domain.plans import FORCED, Plan
 from cleanhours.ports import Context, Leadership, Service
 from cleanhours_plugins.clusters.kubernetes.advising import advise
 from cleanhours_plugins.clusters.kubernetes.fitting import Parts
@@ -49,6 +51,7 @@ class KubernetesCluster:
         self._context = context
         self._watching = False
         self._looked_at_s = float("-inf")
+        self._worn: dict[str, tuple[Job, Job]] = {}
         self._wake: Callable[[], None] = lambda: None
         self._parts = Parts(settings, context, self._noticed)
 
@@ -70,7 +73,8 @@ class KubernetesCluster:
         return self._parts.roster.finished(since)
 
     def capacity(self) -> Mapping[str, Room]:
-        self._jobs()
+        self._look()
+        self._parts.roster.refresh(self._context.clock.now())
         return self._parts.rooms(self._parts.roster.unfinished())
 
     def advice(self, key: JobKey, verb: str) -> str:
@@ -159,6 +163,9 @@ class KubernetesCluster:
             reflector.start()
         for one in parts.reflectors:
             one.wait_answered(max(until - time.monotonic(), 0.0))
+        with suppress(CleanhoursError):  # whoever asks first shall not wait for all of them to be read
+            parts.mirror.look()
+            parts.roster.refresh(self._context.clock.now())
         absent = sorted({one.kind for one in parts.mirror.reflectors if one.sight is Sight.UNSERVED})
         if absent:
             log.info("not served here, looked for now and then: %s", ", ".join(absent))
@@ -196,9 +203,16 @@ class KubernetesCluster:
         self._look()
         jobs = self._parts.roster.jobs(self._context.clock.now())
         plans = self._posting.plans
-        if not plans:
-            return jobs
-        return [replace(job, plan=plans.get(job.key.uid, job.plan)) for job in jobs]
+        worn, self._worn = self._worn, {}
+        return [self._wearing(job, plans[job.key.uid], worn) if job.key.uid in plans else job for job in jobs]
+
+    def _wearing(self, job: Job, plan: Plan, worn: Mapping[str, tuple[Job, Job]]) -> Job:
+        """The job with a plan that is still to be written; the same value as long as both are."""
+        base, dressed = worn.get(job.key.uid, (None, job))
+        if base is not job or dressed.plan is not plan:
+            dressed = replace(job, plan=plan)
+        self._worn[job.key.uid] = job, dressed
+        return dressed
 
     def _tell_owners(self) -> None:
         """Says what is unsaid on jobs that run already, and writes down what their owners stopped. Never in shadow."""

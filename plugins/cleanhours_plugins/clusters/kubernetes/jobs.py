@@ -87,9 +87,9 @@ class Reporting:
         allowed = self.allowed(record, offered)
         ours = is_ours(record)
         stoppable = ours and record.kind.suspend is not None and wishes.request.interruptible
-        request = replace(
+        request = _limited(
             wishes.request,
-            locations=allowed if ours or state is JobState.UNMANAGED or record.shadow else (),
+            allowed if ours or state is JobState.UNMANAGED or record.shadow else (),
             interruptible=stoppable or (record.shadow and wishes.request.interruptible),
         )
         segments = segments_of(record, self.places, home, self.around.pods(record))
@@ -165,6 +165,13 @@ class Reporting:
         if feasible is not None:
             free &= feasible
         return tuple(name for name in offered if name in free)
+
+
+def _limited(request: JobRequest, locations: tuple[str, ...], *, interruptible: bool) -> JobRequest:
+    """The same value where nothing changes: each new one is checked again, and kept."""
+    if request.locations == locations and request.interruptible == interruptible:
+        return request
+    return replace(request, locations=locations, interruptible=interruptible)
 
 
 def is_ours(record: Record) -> bool:

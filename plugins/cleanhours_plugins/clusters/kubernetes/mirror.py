@@ -65,6 +65,7 @@ class Mirror:
         self._noticed = noticed
         self._started = False
         self._revision = 0
+        self._touched: set[str] = set()
         self._written: dict[str, tuple[Record, float]] = {}
         self._lock = threading.Lock()
         self._disowned = threading.local()
@@ -133,6 +134,12 @@ class Mirror:
         """Another one whenever a record may be another."""
         return self._revision
 
+    def touched(self) -> set[str]:
+        """The uids of which the record may be another since the last such question."""
+        with self._lock:
+            found, self._touched = self._touched, set()
+        return found
+
     def records(self) -> list[Record]:
         """Each object once, also where two versions of its kind are served."""
         found: dict[str, Record] = {}
@@ -154,6 +161,7 @@ class Mirror:
         if record is not None:
             with self._lock:
                 self._written[record.uid] = record, time.monotonic()
+                self._touched.add(record.uid)
                 self._revision += 1
         return record
 
@@ -194,7 +202,9 @@ class Mirror:
             )
 
     def _changed(self, before: Record | None, after: Record | None) -> None:
-        self._revision += 1
+        with self._lock:
+            self._revision += 1
+            self._touched |= {one.uid for one in (before, after) if one is not None}
         if _makes_due(before, after):
             self._noticed()
         if before is None or after is not None:

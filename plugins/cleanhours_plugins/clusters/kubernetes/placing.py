@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from cleanhours_plugins.clusters.kubernetes.kinds.kind import Object, at
@@ -19,7 +20,7 @@ _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 _MOST_WEIGHT: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Places:
     """The locations of a cluster, in the order of the settings, and the node label that each one is.
 
@@ -63,7 +64,11 @@ def bound_to(record: Record, places: Places, *, offered: bool) -> tuple[str, ...
     never does; nor does the selector of a Pod, of which nothing can be taken away (KEP-3838).
     """
     replaceable = offered and not record.kind.places_once
-    pods = original_pods(record)
+    return _bound_to(original_pods(record), places, replaceable=replaceable)
+
+
+@lru_cache(maxsize=4096)
+def _bound_to(pods: tuple[PodSet, ...], places: Places, *, replaceable: bool) -> tuple[str, ...]:
     return tuple(
         name
         for name, label in places.labels.items()
@@ -80,9 +85,13 @@ def home_of(record: Record, places: Places, offered: Sequence[str], possible: It
     free = tuple(name for name in free if possible is None or name in set(possible)) or free
     if not free:
         return places.default
-    bound = any(_pins(one, places.keys) for one in original_pods(record))
-    wished = () if bound else (*offered, places.default)
+    wished = () if _pinned(original_pods(record), places.keys) else (*offered, places.default)
     return next((name for name in wished if name in free), free[0])
+
+
+@lru_cache(maxsize=4096)
+def _pinned(pods: tuple[PodSet, ...], keys: frozenset[str]) -> bool:
+    return any(_pins(one, keys) for one in pods)
 
 
 def placed_at(record: Record, places: Places) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from cleanhours.domain.resources import Demand
 from cleanhours.domain.times import epoch, parse_instant
 from cleanhours_plugins.clusters.kubernetes.kinds.kind import Object
-from cleanhours_plugins.clusters.kubernetes.records import demand_of
+from cleanhours_plugins.clusters.kubernetes.records import asked_of, demand_of
 
 OCCUPYING: Final = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
 """The field selector of Pods that hold a part of a node: what else there is need not be sent to us."""
@@ -62,7 +62,7 @@ def read_pod(obj: Object) -> PodRecord | None:
         node=sys.intern(spec["nodeName"]),
         owner=sys.intern(_controller(meta)),
         work=sys.intern(f"{meta.get('namespace', '')}/{leading}") if leading else "",
-        demand=_demand(_asked(spec)),
+        demand=_demand(json.dumps(asked_of(spec), sort_keys=True)),
         phase=sys.intern(phase),
         terminating=bool(meta.get("deletionTimestamp")),
         lasting=(spec.get("restartPolicy") or "Always") == "Always",
@@ -76,16 +76,6 @@ def _controller(meta: Mapping[str, Any]) -> str:
         if owner.get("controller"):
             return str(owner["uid"])
     return ""
-
-
-def _asked(spec: Mapping[str, Any]) -> str:
-    """What decides the demand, as text: the same for the Pods of one template."""
-    kept = {
-        part: [{"resources": one.get("resources"), "restartPolicy": one.get("restartPolicy")} for one in spec[part]]
-        for part in ("containers", "initContainers")
-        if spec.get(part)
-    }  # fmt: skip
-    return json.dumps({**kept, "overhead": spec.get("overhead")}, sort_keys=True)
 
 
 @lru_cache(maxsize=8192)

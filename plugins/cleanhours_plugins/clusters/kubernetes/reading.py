@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
+from sys import intern
 from typing import Any, Final
 
 from cleanhours.domain.jobs import RunSegment
@@ -18,6 +19,8 @@ from cleanhours_plugins.clusters.kubernetes.records import Activity, Record, pod
 
 UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What reading an object of another shape than ours may raise."""
+_OF_THE_JOB_CONTROLLER: Final = frozenset({"controller-uid", "job-name"})
+"""It writes them with a prefix and, as ever, without."""
 MOST_LABELS: Final = 8
 """Of an object's own labels that are kept for reports; more would be a memory leak by the back door."""
 
@@ -43,7 +46,7 @@ def read(kind: Kind, obj: Object, *, opted_in: bool = False, shadow: bool = Fals
     return Record(
         kind=kind,
         uid=meta["uid"],
-        namespace=meta.get("namespace", ""),
+        namespace=intern(meta.get("namespace", "")),
         name=meta["name"],
         resource_version=meta["resourceVersion"],
         created=parse_instant(meta["creationTimestamp"]),
@@ -52,7 +55,7 @@ def read(kind: Kind, obj: Object, *, opted_in: bool = False, shadow: bool = Fals
         gates=_gates(kind, obj, annotations),
         queue=labels.get(words.KUEUE_QUEUE, ""),
         activity=kind.activity(obj),
-        words=_words(tuple(sorted(words.words_of(annotations).items()))),
+        words=_pairs(words.words_of(annotations)),
         plan=_plan(annotations.get(words.PLAN)),
         runs=_runs(annotations.get(words.RUNS)),
         original=_json(annotations.get(words.ORIGINAL)),
@@ -61,7 +64,7 @@ def read(kind: Kind, obj: Object, *, opted_in: bool = False, shadow: bool = Fals
         ),
         limit=None if limit is None else timedelta(seconds=limit),
         owner=owner,
-        labels=_words(tuple(sorted(_own_labels(labels).items())[:MOST_LABELS])),
+        labels=_pairs(_own_labels(labels))[:MOST_LABELS],
         shadow=shadow,
     )  # fmt: skip
 
@@ -173,11 +176,22 @@ def _json(text: str | None) -> Any:
 def _own_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """The user's labels: what Kubernetes and its tools write themselves says nothing to a report."""
     return {
-        key: value for key, value in labels.items() if "kubernetes.io/" not in key and "x-k8s.io/" not in key
+        key: value
+        for key, value in labels.items()
+        if "kubernetes.io/" not in key and "x-k8s.io/" not in key and key not in _OF_THE_JOB_CONTROLLER
     }
 
 
+def _pairs(words: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """In order. Jobs of one batch share what they say alike, word for word or as a whole."""
+    return _shared(tuple(_pair(word, text) for word, text in sorted(words.items())))
+
+
 @lru_cache(maxsize=4096)
-def _words(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """The same value for the same words: jobs of one batch share it."""
+def _shared(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     return pairs
+
+
+@lru_cache(maxsize=4096)
+def _pair(word: str, text: str) -> tuple[str, str]:
+    return word, text

@@ -46,9 +46,10 @@ class Activity(NamedTuple):
         return self.active == 0 and self.terminating == 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PodSet:
-    """Pods of one template. `one` is what one of them asks for; the rest is what decides where they may run.
+    """Pods of one template. `one` is what one of them asks for; the rest is what decides where they may run. Equal templates
+    share one value, so that what follows from it is worked out once.
 
     `selector`, `affinity` (the nodeAffinity) and `tolerations` are the template's own JSON values, read-only.
     """
@@ -125,14 +126,30 @@ def pod_set_of(path: Path, count: int, template: Mapping[str, Any]) -> PodSet:
         for volume in spec.get("volumes") or ()
         if volume.get("persistentVolumeClaim")
     ]
-    parts = (spec.get("nodeSelector") or {}, affinity, spec.get("tolerations") or (), claims)
-    return _shared(path, count, demand_of(spec), json.dumps(parts, sort_keys=True))
+    parts = (
+        asked_of(spec),
+        spec.get("nodeSelector") or {},
+        affinity,
+        spec.get("tolerations") or (),
+        claims,
+    )
+    return _shared(path, count, json.dumps(parts, sort_keys=True))
 
 
 @lru_cache(maxsize=4096)
-def _shared(path: Path, count: int, one: Demand, parts: str) -> PodSet:
-    selector, affinity, tolerations, claims = json.loads(parts)
-    return PodSet(path, count, one, selector, affinity, tuple(tolerations), tuple(claims))
+def _shared(path: Path, count: int, parts: str) -> PodSet:
+    asked, selector, affinity, tolerations, claims = json.loads(parts)
+    return PodSet(path, count, demand_of(asked), selector, affinity, tuple(tolerations), tuple(claims))
+
+
+def asked_of(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a Pod's spec decides `demand_of`: the same for all Pods of a template, whatever else their containers are."""
+    kept: dict[str, Any] = {
+        part: [{"resources": one.get("resources"), "restartPolicy": one.get("restartPolicy")} for one in spec[part]]
+        for part in ("containers", "initContainers")
+        if spec.get(part)
+    }  # fmt: skip
+    return {**kept, "overhead": spec.get("overhead")}
 
 
 _GPU_SUFFIX = ".com/gpu"

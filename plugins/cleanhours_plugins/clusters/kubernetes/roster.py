@@ -53,8 +53,8 @@ class Roster:
         self._reporting = reporting
         self._lock = threading.Lock()
         self._known: dict[str, _Kept] = {}
-        self._heard: Hashable = None
-        self._refreshed_at_s = float("-inf")
+        self._heard: tuple[Hashable, Hashable] = (None, None)
+        self._swept_at_s = float("-inf")
         self._odd: set[str] = set()
         self._unsaid: dict[tuple[str, What, str], Record] = {}
         self._stretches: dict[str, tuple[RunSegment, ...]] = {}
@@ -65,6 +65,11 @@ class Roster:
         with self._lock:
             self._refresh(now)
             return [_as_of(now, kept.job) for kept in self._known.values()]
+
+    def refresh(self, now: datetime) -> None:
+        """Looks at what changed, so that `unfinished` and `knows` tell what is."""
+        with self._lock:
+            self._refresh(now)
 
     def unfinished(self) -> list[tuple[Record, str | None]]:
         """Their objects as of the last question, and the location whose room each takes; None while it waits."""
@@ -120,24 +125,38 @@ class Roster:
                 yield record, outcome
 
     def _refresh(self, now: datetime) -> None:
-        heard = self._mirror.revision, self._yard.revision
-        if heard == self._heard and time.monotonic() - self._refreshed_at_s < SAME_LOOK_S:
+        """Questions of one moment look at what was touched since only; all is gone through again after that, or when nodes
+        or Pods changed.
+        """
+        heard, before = (self._mirror.revision, self._yard.revision), self._heard
+        lately = time.monotonic() - self._swept_at_s < SAME_LOOK_S and heard[1] == before[1]
+        if lately and heard == before:
             return
-        self._heard, self._refreshed_at_s = heard, time.monotonic()
+        self._heard = heard
         self._yard.at(now)
-        known, self._known = self._known, {}
-        for record in self._mirror.records():
-            kept = known.get(record.uid)
-            if kept is None or kept.record is not record or kept.around != self._around(record, kept.job):
-                before = kept
-                job = self._read(record, now)
-                if job is None:
-                    continue
-                kept = _Kept(record, self._around(record, job), job)
-                if before is not None and before.job.segments:
-                    self._miss(record, before.job, job, now)
-            self._known[record.uid] = kept
+        touched = self._mirror.touched()
+        if lately:
+            for uid in touched:
+                record, kept = self._mirror.get(uid), self._known.pop(uid, None)
+                if record is not None:
+                    self._take(record, kept, now)
+        else:
+            self._swept_at_s = time.monotonic()
+            known, self._known = self._known, {}
+            for record in self._mirror.records():
+                self._take(record, known.get(record.uid), now)
         self._seen_at = now
+
+    def _take(self, record: Record, kept: _Kept | None, now: datetime) -> None:
+        if kept is None or kept.record is not record or kept.around != self._around(record, kept.job):
+            before = kept
+            job = self._read(record, now)
+            if job is None:
+                return
+            kept = _Kept(record, self._around(record, job), job)
+            if before is not None and before.job.segments:
+                self._miss(record, before.job, job, now)
+        self._known[record.uid] = kept
 
     def _miss(self, record: Record, before: Job, job: Job, now: datetime) -> None:
         """Keeps what the object forgot, until it is written on it."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cleanhours.apps.escaping import escape_terminal
+from cleanhours.apps.garbage import collect_seldom
 from cleanhours.apps.wiring import Wiring
 from cleanhours.domain.errors import TemporaryError
 from cleanhours.domain.jobs import Decision
@@ -31,6 +32,7 @@ LOOK_EVERY_S: Final = 1.0
 @click.pass_obj
 def controller(wiring: Wiring, once: bool, shadow: bool, as_json: bool) -> None:
     """Plan, start, pause and account jobs until stopped (Ctrl-C or SIGTERM). Metrics on 127.0.0.1:9464 by default."""
+    collect_seldom()
     wiring = replace(wiring, scraped=not once)
     if not wiring.leadership.acquire():
         pid = wiring.leadership.leader_pid()
