@@ -35,7 +35,7 @@ def admission_latency(site: Site) -> Iterator[Figure]:
     added = statistics.median(judged) - statistics.median(plain)
     yield Figure("the policies add, p50", "", added, "ms", None)
     worst = percentile(judged, 99) - percentile(plain, 99)
-    yield Figure("the policies add, p99", "≤ 10 ms", worst, "ms", worst <= 10)
+    yield Figure("the policies add, p99", "", worst, "ms", None)
 
 
 def _apply(site: Site, helm: Helm, door: Door) -> None:

@@ -44,4 +44,6 @@ class TimedWiring(Wiring):
 
 
 if __name__ == "__main__":
+    # a tool of developers only, which the Kubernetes client loads where it finds it
+    sys.modules["kubernetes_validate"] = None  # type: ignore[assignment]
     command.main([], obj=TimedWiring.lazily(None, sys.argv[1]), standalone_mode=False)

@@ -23,7 +23,7 @@ from cleanhours.adapters.clock import SystemClock
 from cleanhours.domain.times import format_instant, parse_instant
 from cleanhours.http import Session
 from tests.integration.kubernetes.control_plane import ControlPlane, installed, started_control_plane
-from tests.integration.kubernetes.crowds import Object, Server, held_job
+from tests.integration.kubernetes.crowds import Object, Server, held_job, jobs_of
 
 MIB = 2**20
 NAMESPACE, ACCOUNT = "bench", "controller"
@@ -119,6 +119,7 @@ class Site:
         command = [sys.executable, "-m", "tests.benchmarks.kubernetes_controller", str(folder / "state")]
         environment = {name: text for name, text in os.environ.items() if not name.startswith("CLEANHOURS_")}
         environment |= {"PYTHONPATH": str(Path.cwd()), "HOME": str(folder), "NO_COLOR": "1"}
+        environment |= {"MALLOC_ARENA_MAX": "2"}  # as in the image
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -162,8 +163,15 @@ class Site:
         self.plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
 
     def fill(self, jobs: int) -> float:
-        """Creates so many Jobs that wait for hours; returns how many a second."""
-        return jobs / self.server.create_all(NAMESPACE, fleet(jobs), threads=16)
+        """Creates so many Jobs that wait for hours, until the server has done its part; returns how many a second."""
+        per_second = jobs / self.server.create_all(NAMESPACE, fleet(jobs), threads=16)
+        wait(
+            lambda: all(job["status"].get("conditions") for job in self.server.items(jobs_of(NAMESPACE))),
+            900,
+            10,
+        )
+        wait_until(now() + timedelta(seconds=20))
+        return per_second
 
 
 @contextmanager

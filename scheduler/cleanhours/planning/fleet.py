@@ -14,7 +14,6 @@ from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.requests import Policy
 from cleanhours.domain.resources import Demand
 from cleanhours.domain.rules import ForecastLevels, Rules
-from cleanhours.domain.times import epoch
 from cleanhours.planning.bounds import Bounds
 from cleanhours.planning.memory import Memory, remembering
 from cleanhours.planning.moving import as_paused
@@ -98,7 +97,7 @@ def _plan_the_rest(
     ]  # fmt: skip
     asked.sort(key=lambda one: one.order)
     fleet = _Fleet(rooms)
-    if kept:
+    if asked:
         fleet.book_all((job.request.demand, kept[job.key]) for job in jobs if job.key in kept)
     plans = dict(kept)
     while asked:
@@ -188,9 +187,10 @@ class _Fleet:
         for demand, plan in plans:
             shares = self._room_of(demand).shares
             for part in plan.segments:
-                if part.location in booked:
-                    share = shares[part.location]
-                    booked[part.location].append((share, epoch(part.start), epoch(part.end)))
+                bookings = booked.get(part.location)
+                if bookings is not None:
+                    start, end = int(part.start.timestamp()), int(part.end.timestamp())
+                    bookings.append((shares[part.location], start, end))
         for name, bookings in booked.items():
             self._timelines[name].book_all(bookings)
 
