@@ -52,18 +52,18 @@ def measure(site: Site, jobs: int) -> Iterator[Figure]:
         base_now, base_peak = idle.memory()
     yield Figure("a controller without Jobs, resident", "", base_now / MIB, "MiB", None)
     yield Figure(f"creation of {jobs:,} held Jobs", "", site.fill(jobs), "/s", None)
-    yield from _lists(site)
+    yield from lists(site)
     with site.controller() as cold:
-        yield from _start(cold, f"{jobs:,} Jobs that nobody planned yet")
+        yield from start(cold, f"{jobs:,} Jobs that nobody planned yet")
         wait_until(now() + timedelta(seconds=60))
-        yield from _ticks("the longest tick of the first minute", cold)
+        yield from ticks("the longest tick of the first minute", cold)
         yield Figure("processor time of that minute", "", cold.processor_s(), "s", None)
     _plan_all(site, jobs)
     with site.controller() as warm:
-        yield from _start(warm, f"{jobs:,} planned Jobs")
+        yield from start(warm, f"{jobs:,} planned Jobs")
         wait(lambda: len(warm.ticks()) >= 15)
-        yield from _ticks("the longest tick of those that find nothing to do", warm, first=1)
-        yield from _releases(site, warm)
+        yield from ticks("the longest tick of those that find nothing to do", warm, first=1)
+        yield from releases(site, warm)
         in_all, peak = warm.memory()
     yield Figure(f"{jobs:,} Jobs, resident", "≤ 130 MiB", in_all / MIB, "MiB", in_all <= 130 * MIB)
     yield Figure(
@@ -73,7 +73,8 @@ def measure(site: Site, jobs: int) -> Iterator[Figure]:
     yield Figure("above the idle process's", "", (peak - base_peak) / MIB, "MiB", None)
 
 
-def _lists(site: Site) -> Iterator[Figure]:
+def lists(site: Site) -> Iterator[Figure]:
+    """What one full list costs, ours and the client's."""
     ours, typed = (measured(how, site.kubeconfig) for how in ("records", "typed"))
     yield Figure(
         f"one full list of {ours.jobs:,} Jobs, processor", "≤ 1.5 s", ours.cpu_s, "s", ours.cpu_s <= 1.5
@@ -84,17 +85,19 @@ def _lists(site: Site) -> Iterator[Figure]:
     yield Figure("memory that it takes meanwhile", "", typed.peak_mib, "MiB", None)
 
 
-def _start(process: Process, what: str) -> Iterator[Figure]:
+def start(process: Process, what: str) -> Iterator[Figure]:
+    """How long it takes to see everything."""
     synced_s = process.synced_s()
     cpu_s = process.processor_s()
     yield Figure(f"start to synced, {what}", "≤ 5 s", synced_s, "s", synced_s <= 5)
     yield Figure("processor time until then, interpreter and libraries included", "", cpu_s, "s", None)
 
 
-def _ticks(name: str, process: Process, first: int = 0, end: int | None = None) -> Iterator[Figure]:
-    ticks = [took_s for took_s, _ in process.ticks()[first:end]]
-    yield Figure(name, "≤ 1 s", max(ticks), "s", max(ticks) <= 1)
-    yield Figure(f"the median of {len(ticks)} such ticks", "", statistics.median(ticks), "s", None)
+def ticks(name: str, process: Process, first: int = 0, end: int | None = None) -> Iterator[Figure]:
+    """Those of the process with these numbers."""
+    seconds = [took_s for took_s, _ in process.ticks()[first:end]]
+    yield Figure(name, "≤ 1 s", max(seconds), "s", max(seconds) <= 1)
+    yield Figure(f"the median of {len(seconds)} such ticks", "", statistics.median(seconds), "s", None)
 
 
 def _plan_all(site: Site, jobs: int) -> None:
@@ -108,13 +111,13 @@ def _settled(process: Process) -> bool:
     """Whether the last ticks decided nothing, and nothing was written for a while."""
     before = process.metric("cleanhours_api_requests_total", verb="patch")
     wait_until(now() + timedelta(seconds=6))
-    ticks = process.ticks()[-2:]
-    return all(not number for _, number in ticks) and before == process.metric(
+    last = process.ticks()[-2:]
+    return all(not number for _, number in last) and before == process.metric(
         "cleanhours_api_requests_total", verb="patch"
     )
 
 
-def _releases(site: Site, process: Process) -> Iterator[Figure]:
+def releases(site: Site, process: Process) -> Iterator[Figure]:
     """Among those that wait, some fall due, one after the other."""
     site.namespace("due")
     first = now() + LEAD
@@ -125,9 +128,9 @@ def _releases(site: Site, process: Process) -> Iterator[Figure]:
     )
     wait_until(first)
     releasing = len(process.ticks())
-    yield from _ticks(f"the longest tick while {DUE} new Jobs are planned", process, planning, releasing)
+    yield from ticks(f"the longest tick while {DUE} new Jobs are planned", process, planning, releasing)
     wait_until(max(starts.values()) + timedelta(seconds=10))
-    yield from _ticks(f"the longest tick while {DUE_PER_S} a second are released", process, releasing)
+    yield from ticks(f"the longest tick while {DUE_PER_S} a second are released", process, releasing)
     lags = []
     for name, writes in site.writes_by_job("due").items():
         after = [one.at for one in writes if one.verb == "patch" and one.at >= starts[name]]

@@ -53,6 +53,8 @@ class Controller:
     services: tuple[Service, ...] = ()
     _scheduler: BackgroundScheduler | None = None
     _ticking: threading.Lock = field(default_factory=threading.Lock)
+    _next: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the one tick that waits for the tick under way."""
     _settling: threading.Lock = field(default_factory=threading.Lock)
     """Of its own: actuals come from providers, and one that hangs must hold no release back."""
     _healthy: bool = False
@@ -102,13 +104,16 @@ class Controller:
 
     def tick(self) -> None:
         """One tick, and a wake-up at the next due decision."""
+        if not self._take_turn():
+            return
         try:
-            with self._ticking:
-                outcome = None if self._stopped else self._tick()
+            outcome = None if self._stopped else self._tick()
         except Exception:
             self._healthy = False
             log.exception("tick failed")
             return
+        finally:
+            self._ticking.release()
         self._healthy = True
         if outcome is not None:
             self._wake_at(outcome)
@@ -117,9 +122,21 @@ class Controller:
                     self.refresh, "refresh soon", self.reconciler.world.clock.now() + self.beats.retry
                 )
 
+    def _take_turn(self) -> bool:
+        """Waits for the tick under way; False where another one waits already: it will see what this one would."""
+        if not self._next.acquire(blocking=False):
+            return False
+        try:
+            self._ticking.acquire()
+        finally:
+            self._next.release()
+        return True
+
     def notice(self) -> None:
         """A cluster noticed what makes a decision due: ticks within a second, once for all that it notices until then."""
-        self._beat_after(self.tick, "noticed", NOTICE_S)
+        due = None if self._scheduler is None else self._scheduler.get_job("wake-up")
+        if due is None or due.next_run_time > _now() + timedelta(seconds=NOTICE_S):
+            self._beat_after(self.tick, "noticed", NOTICE_S)
 
     def settle(self) -> None:
         """One settlement; forecasts are judged beside it."""
@@ -195,5 +212,9 @@ class Controller:
         scheduler = self._scheduler
         if scheduler is None or (not again and scheduler.get_job(name) is not None):
             return
-        at = datetime.now(UTC) + timedelta(seconds=real_seconds)  # noqa: TID251 - the scheduler's own time, not the world's
+        at = _now() + timedelta(seconds=real_seconds)
         scheduler.add_job(act, "date", run_date=at, id=name, replace_existing=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the scheduler's own time, not the world's

@@ -27,4 +27,5 @@ def set_up_logs(verbose: int) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    # a beat that finds the one before still at work is left out, and says so each time: that is no trouble
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

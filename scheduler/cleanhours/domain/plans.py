@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -183,7 +183,7 @@ class Plan:
         """The plan that `to_json` wrote. Raises ValueError for another version."""
         if data.get("version") != VERSION:
             raise ValueError(f"plan version {data.get('version')!r}: this release reads version {VERSION}")
-        return cls(
+        plan = cls(
             location=_same(data["location"]),
             zone=_same(data["zone"]),
             start=parse_instant(data["start"]),
@@ -199,8 +199,10 @@ class Plan:
             forecast=None if data["forecast"] is None else ForecastId.from_json(data["forecast"]),
             power_w=data["power_w"],
             power_assumed=data["power_assumed"],
-            said=data["sentence"],
         )
+        # not kept where it says nothing more: a quarter of a plan's memory
+        said = data["sentence"]
+        return plan if said == plan.sentence else replace(plan, said=said)
 
 
 @lru_cache(maxsize=1024)

@@ -46,7 +46,7 @@ def desk(tmp_path: Path) -> Desk:
         plain(10, 20, 30, header='"time","value"'),
         plain(10, 20, 30) + "\n\n",
         b"\xef\xbb\xbf" + plain(10, 20, 30).encode(),
-        gzip.compress(plain(10, 20, 30).encode()),
+        gzip.compress(plain(10, 20, 30).encode(), mtime=0),
         "time,deltaseconds,unix,intensity\n2026-03-02T00:00Z,0,1,10\n2026-03-02T01:00Z,0,2,20\n2026-03-02T02:00Z,0,3,30\n",
         (
             "start,end,value\n2026-03-02T00:00:00Z,2026-03-02T01:00:00Z,10\n2026-03-02T01:00:00Z,2026-03-02T02:00:00Z,20\n"
