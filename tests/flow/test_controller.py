@@ -134,3 +134,20 @@ def test_what_ends_is_accounted_at_once_and_not_at_the_next_beat() -> None:
         assert ["train"] == [entry.run.name for entry in stage.ledger.current()]
     finally:
         running.stop()
+
+
+def test_of_the_ticks_that_are_asked_for_during_one_a_single_one_follows() -> None:
+    stage = Stage()
+    slow = SlowReconciler(stage, ticks=1)
+    running = controller(slow, stage)
+    first = threading.Thread(target=running.tick)
+    first.start()
+    assert slow.inside.wait(5)
+
+    others = [threading.Thread(target=running.tick) for _ in range(6)]
+    for one in others:
+        one.start()
+    for one in (first, *others):
+        one.join(5)
+
+    assert 1 + 2 == slow.ticks
