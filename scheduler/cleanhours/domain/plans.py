@@ -175,6 +175,7 @@ class Plan:
             "forecast": None if self.forecast is None else self.forecast.to_json(),
             "power_w": self.power_w,
             "power_assumed": self.power_assumed,
+            "note": self.note,
             "sentence": self.sentence,
         }
 
@@ -200,9 +201,8 @@ class Plan:
             power_w=data["power_w"],
             power_assumed=data["power_assumed"],
         )
-        # not kept where it says nothing more: a quarter of a plan's memory
-        said = data["sentence"]
-        return plan if said == plan.sentence else replace(plan, said=said)
+        # its note is all that the sentence says besides; a plan of an earlier release has none apart
+        return replace(plan, note=data["note"]) if "note" in data else replace(plan, said=data["sentence"])
 
 
 @lru_cache(maxsize=1024)

@@ -39,7 +39,7 @@ PLAN = Plan(
 def test_the_keys_are_those_of_version_1() -> None:
     keys = [
         "version", "location", "zone", "start", "end", "segments", "latest_start", "mean_g_per_kwh", "expected_g",
-        "baseline_g", "saving_percent", "reason", "signal", "scope", "forecast", "power_w", "power_assumed", "sentence",
+        "baseline_g", "saving_percent", "reason", "signal", "scope", "forecast", "power_w", "power_assumed", "note", "sentence",
     ]  # fmt: skip
 
     assert keys == list(PLAN.to_json())

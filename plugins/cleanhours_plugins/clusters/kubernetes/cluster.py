@@ -226,7 +226,8 @@ class KubernetesCluster:
 
     @cached_property
     def _posting(self) -> Posting:
-        return Posting(self._carry_out)
+        half = self._settings.burst / 2
+        return Posting(self._carry_out, lambda: self._parts.pace.wait_for_spare(half))
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:

@@ -112,10 +112,15 @@ class Parts:
         return Announcer(api, count=lambda _: self.failed("announcing"))
 
     @cached_property
+    def pace(self) -> Pace:
+        """Of what is written on jobs."""
+        return Pace(self._settings.qps, self._settings.burst)
+
+    @cached_property
     def hands(self) -> Hands:
-        settings, context = self._settings, self._context
+        context = self._context
         return Hands(
-            self.api.through(pace=Pace(settings.qps, settings.burst), fence=self.election.may_act),
+            self.api.through(pace=self.pace, fence=self.election.may_act),
             self.mirror,
             self.reporting,
             self.announcer,

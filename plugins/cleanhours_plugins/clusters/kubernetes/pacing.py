@@ -61,6 +61,18 @@ class Pace:
             due = self._filled_at_s + max(0.0, -self._tokens) / self._per_s
         return self._wait_until(due, start)
 
+    def wait_for_spare(self, turns: float) -> float:
+        """Wait until so many turns are left over, without taking one: for what is not urgent. Return the seconds; raises Stopped."""
+        start = self._monotonic()
+        while True:
+            with self._lock:
+                self._fill(self._monotonic())
+                missing = min(turns, self._burst) - self._tokens
+                due = self._filled_at_s + missing / self._per_s
+            if missing <= 1e-9:
+                return self._wait_until(-math.inf, start)
+            self._wait_until(due, start)
+
     def wait_out(self) -> float:
         """Wait until no pause is on, without taking a turn; return the seconds that took. Raises Stopped."""
         return self._wait_until(-math.inf, self._monotonic())

@@ -16,12 +16,15 @@ _STOP_PATIENCE_S: Final = 2.0
 class Posting:
     """Decisions that only write a plan, carried out one by one on a thread that lives while there are any.
 
-    Of two for one job the later stands. `plans` shows what is still to be written, so that nobody decides it again; one that
+    Of two for one job the later stands. `wait` waits before each, until nothing urgent wants its turn. `plans` shows what is still to be written, so that nobody decides it again; one that
     cannot be written is no longer shown, and so decided again. `carry_out` says what went wrong.
     """
 
-    def __init__(self, carry_out: Callable[[Decision], str]) -> None:
+    def __init__(
+        self, carry_out: Callable[[Decision], str], wait: Callable[[], object] = lambda: None
+    ) -> None:
         self._carry_out = carry_out
+        self._wait = wait
         self._waiting: dict[str, Decision] = {}
         self._current: Decision | None = None
         self._lock = threading.Lock()
@@ -69,6 +72,10 @@ class Posting:
                 if not self._waiting:
                     self._thread = None
                     return
+            self._wait()
+            with self._lock:
+                if not self._waiting:
+                    continue
                 uid = next(iter(self._waiting))
                 self._current = decision = self._waiting.pop(uid)
             self._carry_out(decision)

@@ -58,6 +58,25 @@ def test_what_was_not_used_is_saved_up_to_the_burst() -> None:
     assert pytest.approx([0, 0, 0, 0, 0, 0.1]) == [pace.wait() for _ in range(6)]
 
 
+def test_what_is_not_urgent_leaves_half_of_the_burst_to_what_is() -> None:
+    time = Time()
+    pace = a_pace(time, per_s=20, burst=40)
+    waited = []
+    for _ in range(30):
+        waited.append(pace.wait_for_spare(20))
+        pace.wait()
+    assert pytest.approx([0.0] * 21 + [0.05] * 9) == waited
+    assert [0.0] * 19 == [pace.wait() for _ in range(19)]
+    assert pytest.approx(1.0) == pace.wait_for_spare(20)
+
+
+def test_of_a_small_burst_more_is_never_waited_for_than_there_can_be() -> None:
+    time = Time()
+    pace = a_pace(time, per_s=1, burst=1)
+    pace.wait()
+    assert pytest.approx(1.0) == pace.wait_for_spare(20)
+
+
 def test_a_pause_is_for_everybody_and_nobody_comes_back_all_at_once() -> None:
     time = Time()
     pace = a_pace(time, per_s=10, burst=40)
