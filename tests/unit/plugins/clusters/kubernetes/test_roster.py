@@ -210,6 +210,18 @@ def test_an_unchanged_job_is_the_same_value_and_questions_of_a_moment_share_one(
         assert not roster.knows("other")
 
 
+def test_what_we_wrote_is_told_in_the_same_moment(tmp_path: Path) -> None:
+    with a_roster(tmp_path, named("train"), named("other")) as (_, roster, _yard):
+        assert {JobState.HELD} == {job.state for job in roster.jobs(SIX)}
+        released = named("train", "released", suspended=False)
+        released["metadata"]["resourceVersion"] = "999999"  # later than any of the server's
+        before = roster._mirror.get("train")
+        assert before is not None
+        roster._mirror.wrote(before, released)
+        states = {job.name: job.state for job in roster.jobs(SIX)}
+        assert {"train": JobState.RELEASED, "other": JobState.HELD} == states
+
+
 def test_a_running_jobs_work_sinks(tmp_path: Path) -> None:
     with a_roster(tmp_path, named("train", "released", suspended=False, status=RUNNING)) as (
         _,
