@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cleanhours_plugins.clusters.kubernetes.api import Api, connect
+from cleanhours_plugins.clusters.kubernetes.api import PAGE_OBJECTS, Api, connect
 from cleanhours_plugins.clusters.kubernetes.errors import Gone
 from cleanhours_plugins.clusters.kubernetes.sighting import Sight
 from cleanhours_plugins.clusters.kubernetes.watching import Reflector, Timing
@@ -132,7 +132,7 @@ def test_watches_that_end_in_their_time_follow_one_another_without_a_list(
         wait_for(lambda: len(proxy.asked(pattern="watch=true")) >= 3)
         api.create(collection(namespace), a_map("late"))
         eye.until("late")
-        assert 1 == len(proxy.asked(pattern="limit=500"))
+        assert 1 == len(proxy.asked(pattern=f"limit={PAGE_OBJECTS}"))
         assert 0 == len([one for one in eye.counted if "errors" in one[0]])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cleanhours import __version__
-from cleanhours_plugins.clusters.kubernetes.api import Api, connect
+from cleanhours_plugins.clusters.kubernetes.api import PAGE_OBJECTS, Api, connect
 from cleanhours_plugins.clusters.kubernetes.errors import (
     Conflict,
     Denied,
@@ -100,7 +100,7 @@ def test_a_long_list_comes_in_pages_each_object_once(api: Api, namespace: str) -
     names = [item["metadata"]["name"] for page in pages for item in page.items]
     assert {f"map-{n}" for n in range(MANY)} | {"kube-root-ca.crt"} == set(names)
     assert len(names) == len(set(names))
-    assert [500, 500, 201] == [len(page.items) for page in pages]
+    assert [PAGE_OBJECTS] * 4 + [201] == [len(page.items) for page in pages]
     assert 1 == len({page.resource_version for page in pages})
 
 
