@@ -134,9 +134,17 @@ class Controller:
 
     def notice(self) -> None:
         """A cluster noticed what makes a decision due: ticks within a second, once for all that it notices until then."""
-        due = None if self._scheduler is None else self._scheduler.get_job("wake-up")
-        if due is None or due.next_run_time > _now() + timedelta(seconds=NOTICE_S):
+        if not self._due_soon():
             self._beat_after(self.tick, "noticed", NOTICE_S)
+
+    def beat(self) -> None:
+        """The regular tick, unless a decision is due within a second: that tick sees what this one would, and starts on time."""
+        if not self._due_soon():
+            self.tick()
+
+    def _due_soon(self) -> bool:
+        due = None if self._scheduler is None else self._scheduler.get_job("wake-up")
+        return due is not None and due.next_run_time <= _now() + timedelta(seconds=NOTICE_S)
 
     def settle(self) -> None:
         """One settlement; forecasts are judged beside it."""
@@ -183,7 +191,7 @@ class Controller:
                 meter.sample(snapshot.jobs)
 
     def _beat_all(self) -> None:
-        self._beat(self.tick, "tick", self.beats.tick)
+        self._beat(self.beat, "tick", self.beats.tick)
         self._beat(self.settle, "settle", self.beats.settle)
         self._beat(self.refresh, "refresh", self.beats.refresh, self.beats.jitter)
 
@@ -213,7 +221,8 @@ class Controller:
         if scheduler is None or (not again and scheduler.get_job(name) is not None):
             return
         at = _now() + timedelta(seconds=real_seconds)
-        scheduler.add_job(act, "date", run_date=at, id=name, replace_existing=True)
+        # one that falls due while the one before still waits for its turn is not lost, and costs nothing
+        scheduler.add_job(act, "date", run_date=at, id=name, replace_existing=True, max_instances=3)
 
 
 def _now() -> datetime:
