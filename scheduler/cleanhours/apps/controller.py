@@ -108,6 +108,8 @@ class Controller:
             return
         try:
             outcome = None if self._stopped else self._tick()
+            if outcome is not None:
+                self._wake_at(outcome)  # before the next one's turn: a later tick may know of a sooner start
         except Exception:
             self._healthy = False
             log.exception("tick failed")
@@ -115,12 +117,10 @@ class Controller:
         finally:
             self._ticking.release()
         self._healthy = True
-        if outcome is not None:
-            self._wake_at(outcome)
-            if self.reconciler.world.forecasts.incomplete:
-                self._beat_once(
-                    self.refresh, "refresh soon", self.reconciler.world.clock.now() + self.beats.retry
-                )
+        if outcome is not None and self.reconciler.world.forecasts.incomplete:
+            self._beat_once(
+                self.refresh, "refresh soon", self.reconciler.world.clock.now() + self.beats.retry
+            )
 
     def _take_turn(self) -> bool:
         """Waits for the tick under way; False where another one waits already: it will see what this one would."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -86,7 +86,7 @@ class Reconciler:
             out_of_time=lambda: time.monotonic() - started > PLANNING_BUDGET_S,
         )
         decisions = self._decide(jobs, plans, now, powers)
-        applied = self._act(decisions, {job.key: job for job in jobs}, now)
+        applied = self._act(decisions, {job.key: job for job in jobs}, now, powers)
         self._keep(jobs, plans, applied, now)
         worn = plans | self._shadows.imagine(
             now, watched, rooms, levels, world.rules, world.ledger, world.telemetry
@@ -147,9 +147,18 @@ class Reconciler:
             and job.state in {JobState.PENDING, JobState.HELD}
         ]
 
-    def _act(self, decisions: Sequence[Decision], jobs: Mapping[JobKey, Job], now: datetime) -> list[Applied]:
+    def _act(
+        self,
+        decisions: Sequence[Decision],
+        jobs: Mapping[JobKey, Job],
+        now: datetime,
+        read: Container[str],
+    ) -> list[Applied]:
+        """Tells the clusters that could be `read`."""
         applied: list[Applied] = []
         for cluster in self.world.clusters:
+            if cluster.name not in read:
+                continue
             mine = [decision for decision in decisions if decision.key.cluster == cluster.name]
             if not self.world.leadership.may_act() or (self.world.shadow and not mine):
                 continue

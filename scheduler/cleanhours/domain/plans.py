@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -184,7 +184,7 @@ class Plan:
         """The plan that `to_json` wrote. Raises ValueError for another version."""
         if data.get("version") != VERSION:
             raise ValueError(f"plan version {data.get('version')!r}: this release reads version {VERSION}")
-        plan = cls(
+        return cls(
             location=_same(data["location"]),
             zone=_same(data["zone"]),
             start=parse_instant(data["start"]),
@@ -200,9 +200,10 @@ class Plan:
             forecast=None if data["forecast"] is None else ForecastId.from_json(data["forecast"]),
             power_w=data["power_w"],
             power_assumed=data["power_assumed"],
+            note=data.get("note", ""),
+            # its note is all that the sentence says besides; a plan of an earlier release has none apart
+            said=None if "note" in data else data["sentence"],
         )
-        # its note is all that the sentence says besides; a plan of an earlier release has none apart
-        return replace(plan, note=data["note"]) if "note" in data else replace(plan, said=data["sentence"])
 
 
 @lru_cache(maxsize=1024)

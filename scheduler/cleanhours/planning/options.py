@@ -36,7 +36,8 @@ def best_option(
         return found and option_of_window(question, place, found.start, found.cost * place.pue_ppm)
     if moved is None:
         return _best_runs(question, place, gaps, question.start, below)
-    # a run is never begun early only to move its data: each start of the window is tried at each new price of moving
+    # a run is never begun early only to move its data: the optimum of the running is found from each new price of moving
+    # on, and moving is added to it. Near the optimum of both; an hour more of slack may hide a cheaper sum behind it
     options = (_best_runs(question, place, gaps, start) for start in _prices_change(question, place))
     return min((option for option in options if option is not None), default=None)
 

@@ -87,9 +87,8 @@ def _send(connection: Connection, question: Question, timeout_s: float, *, strea
     body = None if question.body is None else json.dumps(question.body, separators=(",", ":")).encode()
     headers = dict(connection.headers())
     if not stream:
-        headers["Accept-Encoding"] = (
-            "gzip"  # servers answer large lists so: a twentieth of the bytes to decrypt
-        )
+        # servers answer large lists so: a twentieth of the bytes to decrypt
+        headers["Accept-Encoding"] = "gzip"
     if body is not None:
         headers["Content-Type"] = question.kind
     return connection.pool.request(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import IntEnum
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from cleanhours.domain.errors import CleanhoursError
@@ -34,7 +35,8 @@ _FIRST_LOOK_S: Final = 20.0
 _ELECTED_S: Final = 2.0
 """How long it waits to be elected besides: who was not by then has somebody before him."""
 _MARKS_AT_ONCE: Final = 20
-"""So many plans are written before `apply` returns; of more than that, or while others wait, all are written beside it."""
+"""So many plans are written before `apply` returns; of more than that, or while others wait, all are written beside it.
+So many runs that others stopped are, too; the rest at the next tick."""
 
 
 class KubernetesCluster:
@@ -219,7 +221,7 @@ class KubernetesCluster:
         parts = self._parts
         if not self._watching or not parts.election.may_act():
             return
-        for record, runs in parts.roster.unwritten():
+        for record, runs in islice(parts.roster.unwritten(), _MARKS_AT_ONCE):
             parts.hands.keep(record, runs)
         for record, what, note in parts.roster.unsaid():
             parts.announcer.say(record, what, note, self._context.clock.now())

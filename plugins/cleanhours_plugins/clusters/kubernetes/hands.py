@@ -39,7 +39,8 @@ _OVER: Final = frozenset({"Succeeded", "Failed"})
 class Hands:
     """Carries out decisions, each from what the mirror shows. Safe from several threads, one per object at a time.
 
-    `zones` are the grid zones of the locations; `failed` is called for each decision that ended in an error of ours. What it learns of the server's rules it remembers as long as it lives.
+    `zones` are the grid zones of the locations; `failed` is called for each decision that ended in an error of ours. What
+    it learns of the server's rules it remembers as long as it lives.
     """
 
     def __init__(

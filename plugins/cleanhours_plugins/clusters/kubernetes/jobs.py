@@ -237,9 +237,8 @@ def segments_of(
     """
     runs = record.runs
     activity = record.activity
-    if (
-        until is not None and runs_on(record) and activity.stopped_at is None
-    ):  # it ended before it could be stopped
+    # it ended before it could be stopped
+    if until is not None and runs_on(record) and activity.stopped_at is None:
         return (*runs[:-1], replace(runs[-1], end=_not_before(runs[-1].start, until)))
     if holds(record):
         if runs and record.mark in _STOPPED and activity.stopped_at is not None:

@@ -16,8 +16,9 @@ _STOP_PATIENCE_S: Final = 2.0
 class Posting:
     """Decisions that only write a plan, carried out one by one on a thread that lives while there are any.
 
-    Of two for one job the later stands. `wait` waits before each, until nothing urgent wants its turn. `plans` shows what is still to be written, so that nobody decides it again; one that
-    cannot be written is no longer shown, and so decided again. `carry_out` says what went wrong.
+    Of two for one job the later stands. `wait` waits before each, until nothing urgent wants its turn. `plans` shows what
+    is still to be written, so that nobody decides it again; one that cannot be written is no longer shown, and so decided
+    again. `carry_out` says what went wrong.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ SAME_LOOK_S: Final = 1.0
 _MOST_RECALLED: Final = 100
 """So many ended objects without known Pods are looked up for one question."""
 _MOST_UNSAID: Final = 2_000
-"""A controller that does not lead keeps no more for the day that it does."""
+"""A controller that does not lead keeps no more for the day that it does; nor more objects that lack runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class Roster:
 
     def _miss(self, record: Record, before: Job, job: Job, now: datetime) -> None:
         """Keeps what the object forgot, until it is written on it."""
-        if record.shadow or record.fault:
+        if record.shadow or record.fault or len(self._stretches) >= _MOST_UNSAID:
             return
         missing = stopped_elsewhere(before.segments, record, job.segments, self._seen_at or now)
         if missing:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours_plugins.clusters.kubernetes.admission.serving import Address
+from cleanhours_plugins.clusters.tables import Reader, read_table
 
 MODES: Final = ("policy", "webhook", "none")
 CERTIFICATES: Final = ("self", "certManager", "existingSecret")
@@ -41,50 +41,50 @@ class AdmissionSettings:
 
 def read_settings(table: Mapping[str, Any], namespace: str = "cleanhours") -> AdmissionSettings:
     """The settings of a table. Raises ConfigurationError naming every fault: key, value found, what would be right."""
-    found: dict[str, Any] = {"namespace": namespace}
-    faults = []
-    for key, value in table.items():
-        if key not in _ACCEPTED:
-            close = difflib.get_close_matches(key, _ACCEPTED, 1)
-            hint = f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(_ACCEPTED)
-            faults.append(f"unknown key {key!r}; {hint}")
-            continue
-        try:
-            found[key] = _read(key, value)
-        except ValueError:
-            faults.append(f"{key}: found {value!r}, accepted: {_ACCEPTED[key]}")
+    found, faults = read_table(table, _READERS)
     if faults:
         raise ConfigurationError("admission: " + "; ".join(faults))
-    return AdmissionSettings(**found)
+    return AdmissionSettings(**{"namespace": namespace, **found})
 
 
-_ACCEPTED: Final = {
-    "mode": ", ".join(MODES),
-    "certificates": ", ".join(CERTIFICATES),
-    "listen": "an address and a port, such as 0.0.0.0:9443",
-    "names": "a list of DNS names and IP addresses",
-    "namespace": "the name of a namespace",
-    "secret": "the name of a Secret",
-    "service": "the name of a Service",
-    "configuration": "the name of a MutatingWebhookConfiguration",
-}
+def _one_of(words: Sequence[str]) -> Reader:
+    def reader(value: Any) -> str:
+        if value not in words:
+            raise ValueError(", ".join(words))
+        return str(value)
+
+    return reader
 
 
-def _read(key: str, value: Any) -> Any:
-    """Raises ValueError."""
-    if key == "names":
-        if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one for one in value):
-            raise ValueError
-        return tuple(value)
-    if not isinstance(value, str) or not value:
-        raise ValueError
-    if (key == "mode" and value not in MODES) or (key == "certificates" and value not in CERTIFICATES):
-        raise ValueError
-    return _address(value) if key == "listen" else value
+def _name_of(what: str) -> Reader:
+    def reader(value: Any) -> str:
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"the name of a {what}")
+        return value
+
+    return reader
 
 
-def _address(text: str) -> Address:
-    host, colon, port = text.rpartition(":")
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one for one in value):
+        raise ValueError("a list of DNS names and IP addresses")
+    return tuple(value)
+
+
+def _address(value: Any) -> Address:
+    host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     if not (colon and port.isascii() and port.isdigit() and int(port) < 65_536):
-        raise ValueError
+        raise ValueError("an address and a port, such as 0.0.0.0:9443")
     return Address(host.strip("[]"), int(port))
+
+
+_READERS: Final[Mapping[str, Reader]] = {
+    "mode": _one_of(MODES),
+    "certificates": _one_of(CERTIFICATES),
+    "listen": _address,
+    "names": _names,
+    "namespace": _name_of("namespace"),
+    "secret": _name_of("Secret"),
+    "service": _name_of("Service"),
+    "configuration": _name_of("MutatingWebhookConfiguration"),
+}
