@@ -247,7 +247,8 @@ def test_one_more_location_or_hour_of_slack_never_makes_a_plan_worse(seed: int) 
     assert emitted(replace(request, locations=("coast", "hills", "river"))) <= least
     assert emitted(replace(request, locations=())) >= least
     assert request.deadline is not None
-    if not request.interruptible:  # see options.py: with pauses, what moving data costs is not part of the optimum
+    # see options.py: with pauses, what moving data costs is not part of the optimum
+    if not request.interruptible:
         assert emitted(replace(request, deadline=request.deadline + HOUR)) <= least
     at_home = replace(request, data_bytes=0)
     assert emitted(replace(at_home, deadline=request.deadline + HOUR)) <= emitted(at_home)
