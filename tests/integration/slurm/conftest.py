@@ -1,0 +1,33 @@
+"""A real Slurm for these tests: one for the folder, and one with accounting and energy counters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.slurm.site import Site, started_site
+
+
+@pytest.fixture(scope="package")
+def shared_slurm() -> Iterator[Site]:
+    """One cluster for all tests of the folder: the partitions and features de, fr, pl, and the partition any."""
+    with started_site() as site:
+        yield site
+
+
+@pytest.fixture
+def slurm(shared_slurm: Site) -> Iterator[Site]:
+    """The shared cluster; what a test leaves in its queue is cancelled."""
+    yield shared_slurm
+    for job in shared_slurm.jobs():
+        shared_slurm.root("scancel", job.partition("_")[0], check=False)
+
+
+@pytest.fixture(scope="package")
+def accounting_slurm() -> Iterator[Site]:
+    """One with slurmdbd; run by root also with energy counters of 200 W a node."""
+    energy = ("-w", "200") if os.getuid() == 0 else ()
+    with started_site("-a", *energy) as site:
+        yield site
