@@ -200,7 +200,7 @@ def test_it_is_held_released_stopped_and_goes_on_elsewhere(here: Here) -> None:
 
     assert "" == _told(here, Action.RELEASE, "fr")
     running = here.world.until("train", JobState.RUNNING)
-    wait(lambda: here.regions() == ["fr"] * here.case.pods)
+    _wait_for_pods_in(here, "fr")
     assert "fr" == running.location
 
     assert "" == _told(here, Action.RELOCATE, "pl")
@@ -210,7 +210,7 @@ def test_it_is_held_released_stopped_and_goes_on_elsewhere(here: Here) -> None:
 
     assert "" == _told(here, Action.RESUME, "pl")
     here.world.until("train", JobState.RUNNING)
-    wait(lambda: here.regions() == ["pl"] * here.case.pods)
+    _wait_for_pods_in(here, "pl")
     assert ["fr", "pl"] == [part.location for part in here.world.find("train").segments]
 
 
@@ -221,6 +221,16 @@ def test_it_is_over_with_a_run_where_it_was(here: Here) -> None:
     run = here.world.over("train")
     assert (JobState.SUCCEEDED, ["fr"]) == (run.state, [part.location for part in run.segments])
     assert here.case.pods * 1000 == run.allocated.cpu_millicores
+
+
+def _wait_for_pods_in(here: Here, region: str) -> None:
+    """All of them; else the objects are shown, for it happened once in a loaded run and nobody could say why."""
+    try:
+        wait(lambda: here.regions() == [region] * here.case.pods)
+    except AssertionError:
+        pods = here.server.items(f"/api/v1/namespaces/{here.world.namespace}/pods")
+        jobs = here.server.items(f"/apis/batch/v1/namespaces/{here.world.namespace}/jobs")
+        pytest.fail(f"not all in {region}: {here.server.get(here.path)}\n{jobs}\n{pods}", pytrace=False)
 
 
 def _told(here: Here, action: Action, at: str) -> str:
