@@ -37,8 +37,10 @@ def best_option(
     if moved is None:
         return _best_runs(question, place, gaps, question.start, below)
     # a run is never begun early only to move its data: the optimum of the running is found from each new price of moving
-    # on, and moving is added to it. Near the optimum of both; an hour more of slack may hide a cheaper sum behind it
-    options = (_best_runs(question, place, gaps, start) for start in _prices_change(question, place))
+    # on, and moving is added to it; beside it stands the best single run, which is exact. Near the optimum of both: an hour
+    # more of slack may hide a cheaper sum behind it
+    options = [_best_runs(question, place, gaps, start) for start in _prices_change(question, place)]
+    options.append(_best_moved_window(question, place, gaps))
     return min((option for option in options if option is not None), default=None)
 
 
