@@ -7,10 +7,8 @@ import random
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -19,6 +17,8 @@ from cleanhours import __version__
 from cleanhours.domain.errors import CleanhoursError, ConfigurationError, TemporaryError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import requests
 
 RETRIES: Final = 3
@@ -132,6 +132,8 @@ class Session:
         self, url: str, params: dict[str, Any], headers: dict[str, str], mask: _Mask
     ) -> Response | _Trouble:
         """Ask once, in a thread, left alone when a whole answer takes too long: a socket's time-out begins anew with every byte."""
+        from concurrent.futures import Future
+
         host = _split(url).netloc
         if host in self._given_up and not self._given_up[host].done():
             return _Trouble(f"{mask.shown_url}: still answers an earlier question", patience_spent=True)
@@ -278,6 +280,8 @@ def _asked_s(headers: Mapping[str, str]) -> float | None:
     asked = headers.get("retry-after", "").strip()
     if asked.isascii() and asked.isdigit():
         return min(float(asked[:12]), LONGEST_DELAY.total_seconds())
+    from email.utils import parsedate_to_datetime
+
     try:
         wait = parsedate_to_datetime(asked) - parsedate_to_datetime(headers.get("date", ""))
     except (ValueError, TypeError):  # no date, or one with a zone and one without

@@ -6,24 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from cleanhours.domain.accounts import Entry, ForecastError, Totals
-from cleanhours.domain.energy import EnergyProfile
-from cleanhours.domain.intensity import IntensitySeries, Measure
-from cleanhours.domain.jobs import (
-    Action,
-    Applied,
-    Decision,
-    FinishedRun,
-    Job,
-    JobKey,
-    RunKey,
-)
-from cleanhours.domain.locations import Location, Room
-from cleanhours.domain.plans import Plan
-from cleanhours.domain.requests import JobRequest
-from cleanhours.domain.rules import ForecastLevels, Rules
+if TYPE_CHECKING:  # promises are read by people and checkers: who keeps one need not import what it speaks of
+    from cleanhours.domain.accounts import Entry, ForecastError, Totals
+    from cleanhours.domain.energy import EnergyProfile
+    from cleanhours.domain.intensity import IntensitySeries, Measure
+    from cleanhours.domain.jobs import (
+        Action,
+        Applied,
+        Decision,
+        FinishedRun,
+        Job,
+        JobKey,
+        RunKey,
+    )
+    from cleanhours.domain.locations import Location, Room
+    from cleanhours.domain.plans import Plan
+    from cleanhours.domain.requests import JobRequest
+    from cleanhours.domain.rules import ForecastLevels, Rules
 
 
 class Clock(Protocol):
@@ -339,11 +340,25 @@ class Context(Protocol):
     def state_folder(self) -> Path:
         """Private to its user; exists."""
 
-    def plan(self, request: JobRequest) -> Plan:
-        """The plan that the settings make for one job, now."""
+    def plan(
+        self, request: JobRequest, *, home: str | None = None, queue_margin: timedelta | None = None
+    ) -> Plan:
+        """The plan that the settings make for one job, now, as if it were alone.
+
+        `home` is the location where it would run unmodified, by default the first known one of the request's, else the
+        first configured; `queue_margin` how long a release may queue there, by default what the rules say. Raises ConfigurationError (NotConfigured for a `home` that nobody configured).
+        """
 
     def cluster(self, name: str) -> Cluster:
-        """A configured cluster."""
+        """A configured cluster. Raises NotConfigured, or what its plugin says of its table."""
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A context in which the first plan is long in the making, because all that planning needs comes with it."""
+
+    def prepare(self) -> None:
+        """Brings what planning needs; for whoever has the time before he asks. Never raises."""
 
 
 BuildForecasts = Callable[[Mapping[str, Any], Context], ForecastSource]

@@ -17,6 +17,7 @@ from cleanhours_plugins.meters.declared import DeclaredMeter
 from cleanhours_plugins.meters.nvml import NvmlMeter
 from cleanhours_plugins.meters.processes import ProcessMeter
 from cleanhours_plugins.meters.rapl import RaplMeter
+from cleanhours_plugins.meters.slurm import SlurmMeter, Table
 from tests.unit.meters.machines import Machine
 from tests.unit.meters.test_meters import FakeNvml
 
@@ -86,3 +87,17 @@ class TestNvml(MeterContract):
             meter.sample([alive()])
             clock.advance(MINUTE)
         return meter, ended()
+
+
+class TestSlurm(MeterContract):
+    @pytest.fixture
+    def metered(self) -> tuple[Meter, FinishedRun]:
+        usage = {"slurm_cpus.0": 4.0, "slurm_joules.0": 1200.0, "slurm_cpus.1": 4.0, "slurm_joules.1": 7.0}
+        return SlurmMeter(), a_finished_run(usage=usage)
+
+
+class TestSlurmModel(MeterContract):
+    @pytest.fixture
+    def metered(self) -> tuple[Meter, FinishedRun]:
+        usage = {"slurm_cpus.0": 4.0, "slurm_cpus.1": 4.0, "slurm_gpus.1": 1.0}
+        return SlurmMeter(Table(5.0, {"*": 300.0})), a_finished_run(usage=usage)

@@ -1,13 +1,15 @@
-"""Tables of settings: every key read by its reader, every fault named. Pure."""
+"""Tables of settings: every key read by its reader, every fault named; usual words, and those said over them. Pure."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from cleanhours.domain.times import DURATION_WORDS, parse_duration
+
+_TIMES: Final = frozenset({"deadline", "max-delay"})
 
 Reader = Callable[[Any], Any]
 """A value as the file has it -> the setting. Raises ValueError saying what would be right."""
@@ -48,3 +50,9 @@ def only(word: str) -> Reader:
         return word
 
     return reader
+
+
+def words_over(usual: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """What is said, over what is usual. A word about time takes the place of all the usual ones about it."""
+    timed = not _TIMES.isdisjoint(own)
+    return {**{word: text for word, text in usual.items() if not (timed and word in _TIMES)}, **own}

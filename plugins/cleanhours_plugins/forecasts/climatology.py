@@ -6,7 +6,6 @@ by tools/build_climatology.py and is a database of its own under ODbL 1.0 (clima
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,5 +113,7 @@ class Climatology:
 
 @cache
 def _read(table: Path) -> dict[str, Any]:
+    import gzip
+
     read: dict[str, Any] = json.loads(gzip.decompress(table.read_bytes()))
     return read

@@ -12,15 +12,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from cleanhours.domain.errors import ConfigurationError, SeriesError, TemporaryError, UnknownZone
 from cleanhours.domain.intensity import IntensitySeries, Kind, Measure, Scope
 from cleanhours.domain.times import epoch, epoch_after, format_instant, instant_of, parse_instant
-from cleanhours.http import Refused, Session
 from cleanhours.ports import Clock, Context
 from cleanhours_plugins.forecasts.options import Options
+
+if TYPE_CHECKING:
+    from cleanhours.http import Session
 
 BASE_URL: Final = "https://api.carbonintensity.org.uk"
 REGIONS: Final = (
@@ -126,7 +128,7 @@ class NesoForecasts:
     def __init__(self, clock: Clock, base_url: str = BASE_URL, session: Session | None = None) -> None:
         self._clock = clock
         self._base_url = base_url.rstrip("/")
-        self._session = session or Session()
+        self._session = session
 
     def zones(self) -> Sequence[str]:
         """The nation and its regions; postcodes are too many to list."""
@@ -164,6 +166,9 @@ class NesoForecasts:
         return self._series(place, over, began, last, late=True)
 
     def _ask(self, place: Place, path: str) -> str:
+        from cleanhours.http import Refused, Session
+
+        self._session = self._session or Session()
         try:
             return self._session.get(self._base_url + path, headers={"Accept": "application/json"}).text
         except Refused as refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -61,6 +60,8 @@ class Options:
 
 
 def _unknown(key: str, value: object, keys: Sequence[str]) -> Complaint:
+    import difflib
+
     close = difflib.get_close_matches(key, keys, 1)
     accepted = f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(keys)
     return Complaint(key, str(value), f"no such setting; {accepted}")

@@ -4,7 +4,8 @@ CPU: E = wall time x cores x minimum watts + CPU time x (maximum - minimum watts
 core (Apache-2.0, https://www.cloudcarbonfootprint.org/docs/methodology). A core that is held draws its minimum all the
 time, and the rest in proportion to its use. Cores are those that the job asked for, else as many as its mean use filled.
 Memory: 0.3725 W per 10^9 bytes (Green Algorithms, Lannelongue et al. 2021, doi:10.1002/advs.202100707), of what the job
-asked for, else of its peak.
+asked for, else of its peak. A run whose CPU time nobody took is not known here: memory alone is not the job, and would stand
+before its declared watts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Method
+from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
@@ -54,18 +55,16 @@ class ProcessMeter:
     def energy(self, run: FinishedRun) -> EnergyProfile:
         spans = running(run)
         wall_s = length(spans).total_seconds()
-        if wall_s <= 0:
-            return EnergyProfile(coverage=0.0)
-        slices: list[EnergySlice] = []
         cpu_s = run.usage.get("cpu_seconds")
-        if cpu_s is not None:
-            joules = self._cpu_joules(cpu_s * self.rate, wall_s, run.allocated.cpu_millicores)
-            slices += spread(round(joules * 1000), spans, Component.CPU, Method.MODELLED, self.name)
+        if wall_s <= 0 or cpu_s is None:
+            return EnergyProfile(coverage=0.0)
+        joules = self._cpu_joules(cpu_s * self.rate, wall_s, run.allocated.cpu_millicores)
+        slices = spread(round(joules * 1000), spans, Component.CPU, Method.MODELLED, self.name)
         held = run.allocated.memory_bytes or run.usage.get("max_rss_bytes")
         if held:
             joules = held / 1e9 * self.memory_w_per_gb * wall_s
             slices += spread(round(joules * 1000), spans, Component.MEMORY, Method.MODELLED, self.name)
-        return EnergyProfile(tuple(slices), 1.0 if slices else 0.0)
+        return EnergyProfile(tuple(slices))
 
     def _cpu_joules(self, cpu_s: float, wall_s: float, millicores: int) -> float:
         cores = millicores / 1000 or math.ceil(cpu_s / wall_s)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from cleanhours.adapters.plugin_index import load_target
 from cleanhours.domain.errors import CleanhoursError, ConfigurationError
 
 if TYPE_CHECKING:  # help lists the commands of plugins, and must not import numpy for it
+    from cleanhours.adapters.plugin_index import Targets
     from cleanhours.ports import Cluster, Context, ForecastSource, Meter
 
 log = logging.getLogger(__name__)
@@ -37,23 +37,26 @@ class Broken:
 
 @dataclass(slots=True)
 class Plugins:
-    """The installed plugins; `path` is where to look for distributions, by default where Python does."""
+    """The installed plugins; `path` is where to look for distributions, by default where Python does.
+
+    `known` is what a search found before: then nobody looks.
+    """
 
     path: Sequence[str] | None = None
-    _found: dict[Group, dict[str, EntryPoint]] = field(default_factory=dict)
+    known: Targets | None = None
+    _found: dict[Group, Mapping[str, str]] = field(default_factory=dict)
 
     def names(self, group: Group) -> list[str]:
         """Every installed plugin of a group, sorted, without importing any."""
-        return sorted(self._points(group))
+        return sorted(self._targets(group))
 
     def load(self, group: Group, name: str) -> Any:
         """What the entry point names. Raises ConfigurationError: unknown (with the known names), or it fails to load."""
-        points = self._points(group)
-        if name not in points:
-            raise ConfigurationError(_unknown(group, name, sorted(points)))
-        point = points[name]
+        targets = self._targets(group)
+        if name not in targets:
+            raise ConfigurationError(_unknown(group, name, sorted(targets)))
         try:
-            return point.load()
+            return load_target(targets[name])
         except Exception as fault:
             raise ConfigurationError(f"{_kind(group)} {name!r} cannot be loaded: {_said(fault)}") from fault
 
@@ -95,20 +98,29 @@ class Plugins:
         except Exception as fault:
             raise ConfigurationError(f"{_kind(group)} {name!r} cannot be built: {_said(fault)}") from fault
 
-    def _points(self, group: Group) -> dict[str, EntryPoint]:
+    def _targets(self, group: Group) -> Mapping[str, str]:
+        if self.known is not None:
+            return self.known.get(group.value, {})
         if group not in self._found:
-            whole = self.path is None
-            points = list(entry_points(group=group.value)) if whole else _within(self.path or (), group)
-            # of two plugins with one name the first on the path wins, as with modules
-            self._found[group] = {point.name: point for point in reversed(points)}
+            self._found[group] = _search(group, self.path)
         return self._found[group]
 
 
-def _within(path: Sequence[str], group: Group) -> list[EntryPoint]:
-    from importlib.metadata import distributions
+def find_targets(path: Sequence[str] | None = None) -> dict[str, dict[str, str]]:
+    """What the entry points of every group name, as `Plugins.known` takes it: a search among all distributions."""
+    return {group.value: _search(group, path) for group in Group}
 
-    found = distributions(path=list(path))
-    return [point for one in found for point in one.entry_points if point.group == group.value]
+
+def _search(group: Group, path: Sequence[str] | None) -> dict[str, str]:
+    from importlib.metadata import distributions, entry_points
+
+    if path is None:
+        points = list(entry_points(group=group.value))
+    else:
+        found = distributions(path=list(path))
+        points = [point for one in found for point in one.entry_points if point.group == group.value]
+    # of two plugins with one name the first on the path wins, as with modules
+    return {point.name: point.value for point in reversed(points)}
 
 
 def _kind(group: Group) -> str:
@@ -121,6 +133,8 @@ def _kind(group: Group) -> str:
 
 
 def _unknown(group: Group, name: str, known: Sequence[str]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"no {_kind(group)} {name!r} is installed; {hint}installed: {', '.join(known) or 'none'}"

@@ -9,11 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from cleanhours.adapters.keeping import replace_private
 from cleanhours.domain.errors import CleanhoursError, TemporaryError, UnknownZone
 from cleanhours.domain.intensity import Basis, IntensitySeries, Kind, Measure, Scope, Signal
 from cleanhours.domain.times import epoch, format_duration, format_instant, instant_of, parse_instant
@@ -152,7 +150,7 @@ class Cached:
         path = self._path(zone)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(path, packed(kept))
+            replace_private(str(path), packed(kept))
         except OSError as error:
             if not self._cannot_write:
                 _log.warning(
@@ -214,16 +212,3 @@ def _part(series: IntensitySeries, start: datetime, end: datetime) -> IntensityS
     """The whole intervals that hold [start, end): the first begins where the source says, not where it was asked."""
     first = int(np.searchsorted(series.borders, epoch(start), side="right")) - 1
     return series.cut(instant_of(int(series.borders[first])), end)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes a private file (0600) in one step."""
-    handle, name = tempfile.mkstemp(prefix=path.name, suffix=".new", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except OSError:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise

@@ -6,7 +6,7 @@ observed, continued by planning/history.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from cleanhours.adapters.forecast_cache import REFRESH, STALE_LIMIT, Cached
 from cleanhours.adapters.forecast_check import Checked, CheckedActuals
-from cleanhours.adapters.forecast_history import FromHistory
+from cleanhours.adapters.forecast_patience import Patience, Prompt
 from cleanhours.adapters.forecast_watch import Watched, WatchedActuals
 from cleanhours.domain.errors import CleanhoursError, ConfigurationError, TemporaryError, UnknownZone
 from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
@@ -94,7 +94,7 @@ class Sourced:
         return self.bare.zones() if isinstance(self.bare, Listing) else None
 
 
-def sourced(
+def sourced(  # noqa: PLR0913 - each wrapping has its say
     bare: ForecastSource,
     *,
     clock: Clock,
@@ -102,13 +102,14 @@ def sourced(
     cache_folder: Path | None = None,
     identity: str = "",
     from_history: bool = False,
+    patience: Patience | None = None,
     refresh: timedelta = REFRESH,
     stale_limit: timedelta = STALE_LIMIT,
 ) -> Sourced:
     """A plugin's source with every wrapping: checked, watched, and cached unless it is `offline` (a file, a table).
 
-    With `from_history`, what it forecasts is what its own past makes likely. Raises ConfigurationError for a source
-    without a past.
+    With `from_history`, what it forecasts is what its own past makes likely. With `patience`, it is waited for no longer
+    (what really was is another matter). Raises ConfigurationError for a source without a past.
     """
     observing = bare if isinstance(bare, Observing) else None
     actuals = None
@@ -121,9 +122,15 @@ def sourced(
             raise ConfigurationError(
                 f"forecast chain: history:{bare.name}: {bare.name} does not observe, accepted: a source that does"
             )
+        from cleanhours.adapters.forecast_history import FromHistory
+
         asked = FromHistory(bare, actuals, clock)
     wrapped: ForecastSource = Watched(Checked(asked, clock), telemetry)
-    if cache_folder is not None and not getattr(bare, "offline", False):
+    if getattr(bare, "offline", False):
+        return Sourced(bare, wrapped, actuals)
+    if patience is not None:
+        wrapped = Prompt(wrapped, patience, clock, cache_folder, identity=identity)
+    if cache_folder is not None:
         wrapped = Cached(
             wrapped, cache_folder, clock, refresh=refresh, stale_limit=stale_limit, identity=identity
         )
@@ -147,15 +154,26 @@ class Chain:
         A source that fails for a zone has no entry there; its trouble was announced where it happened. Never raises
         for a source.
         """
+        *_, found = self.deepening(zones, start, end)
+        return found
+
+    def deepening(self, zones: Sequence[str], start: datetime, end: datetime) -> Iterator[ForecastLevels]:
+        """The same, once with the first level alone, then with the next one too, and so on.
+
+        Who finds his answer on the best level need not wait for what the others know.
+        """
         wanted = list(dict.fromkeys(zones))
         depth = max((len(self.sources(zone)) for zone in wanted), default=0)
-        found: list[dict[str, IntensitySeries]] = [{} for _ in range(depth)]
-        for zone in wanted:
-            for level, link in zip(found, self.sources(zone), strict=False):
-                series = _tried(link.wrapped.forecast, zone, start, end)
-                if series is not None:
-                    level[zone] = series
-        return found
+        found: list[Mapping[str, IntensitySeries]] = []
+        if not depth:
+            yield []
+        for level in range(depth):
+            links = ((zone, self.sources(zone)[level : level + 1]) for zone in wanted)
+            told = {
+                zone: _tried(link.wrapped.forecast, zone, start, end) for zone, here in links for link in here
+            }
+            found.append({zone: series for zone, series in told.items() if series is not None})
+            yield [*found]
 
     def actual(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
         """What really was, from the first source that knows all of it, else the first that knows part; else typical values.

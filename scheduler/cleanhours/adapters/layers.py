@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from cleanhours.adapters.keeping import xdg_folder
 from cleanhours.domain.errors import ConfigurationError
 
 FILE_NAME: Final = "cleanhours.toml"
@@ -114,10 +113,7 @@ def find_file(config: Path | None, environment: Mapping[str, str], folder: Path,
 
 def xdg(environment: Mapping[str, str], variable: str, below_home: str) -> Path:
     """A folder of the XDG base directory specification; relative values are ignored, as it says."""
-    named = environment.get(variable, "")
-    if os.path.isabs(named):  # noqa: PTH117 - a text, maybe empty
-        return Path(named)
-    return Path(environment.get("HOME") or "~").expanduser() / below_home
+    return Path(xdg_folder(environment, variable, below_home))
 
 
 def read_layers(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Layers:
@@ -138,6 +134,8 @@ def parsed(value: Any) -> Any:
     """A plugin's value from the environment, where all is text: as TOML reads it, else the text itself."""
     if not isinstance(value, str):
         return value
+    import tomllib
+
     try:
         return tomllib.loads(f"value = {value}")["value"]
     except (tomllib.TOMLDecodeError, KeyError):
@@ -158,6 +156,8 @@ def shown(path: Sequence[str], value: Any) -> str:
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except tomllib.TOMLDecodeError as fault:

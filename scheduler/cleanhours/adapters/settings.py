@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cleanhours.adapters.layers import Effective, Layers, Origin, find_file, parsed, read_layers, shown, xdg
-from cleanhours.adapters.tables import SettingsTables, check_tables
 from cleanhours.domain.deadlines import Margins
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.locations import Location
 from cleanhours.domain.rules import Rules
 from cleanhours.domain.times import format_duration
+
+if TYPE_CHECKING:  # settings that were compiled are read without pydantic
+    from cleanhours.adapters.tables import SettingsTables
 
 SYSTEM_FOLDER: Final = Path("/etc/cleanhours")
 DEFAULT_ZONE: Final = "GB"
@@ -90,6 +92,8 @@ def load_settings(
     Raises ConfigurationError with every fault, each naming the setting, the value found, what would have been right,
     and where it was said.
     """
+    from cleanhours.adapters.tables import check_tables
+
     said = dict(os.environ) if environment is None else environment
     file = find_file(config, said, folder, system)
     layers = read_layers(file, said, flags or {})

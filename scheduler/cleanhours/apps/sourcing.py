@@ -12,14 +12,21 @@ from cleanhours.domain.errors import CleanhoursError
 from cleanhours.ports import Context, ForecastSource
 
 if TYPE_CHECKING:
+    from cleanhours.adapters.forecast_patience import Patience
     from cleanhours.adapters.settings import Settings
 
 
-def build_chain(settings: Settings, plugins: Plugins, context: Context, cache: Path | None) -> Chain:
+def build_chain(
+    settings: Settings,
+    plugins: Plugins,
+    context: Context,
+    cache: Path | None,
+    patience: Patience | None = None,
+) -> Chain:
     """The configured chain, every source built once however many zones share it. Raises ConfigurationError."""
     of_zones = settings.zone_chains
     words = dict.fromkeys([*settings.chain, *(word for chain in of_zones.values() for word in chain)])
-    built = {word: build_link(word, settings, plugins, context, cache) for word in words}
+    built = {word: build_link(word, settings, plugins, context, cache, patience) for word in words}
 
     def linked(chain: Sequence[str]) -> list[Sourced]:
         return [built[word] for word in chain]
@@ -28,24 +35,30 @@ def build_chain(settings: Settings, plugins: Plugins, context: Context, cache: P
 
 
 def build_link(
-    word: str, settings: Settings, plugins: Plugins, context: Context, cache: Path | None
+    word: str,
+    settings: Settings,
+    plugins: Plugins,
+    context: Context,
+    cache: Path | None,
+    patience: Patience | None = None,
 ) -> Sourced:
     """One word of a chain as a source: the plugin's own table under what the word itself says."""
     link = read_link(word)
     source = settings.source(link.plugin)
     bare = plugins.forecast(source.type, {**source.table, **link.settings}, context)
-    return wrap(bare, context, cache, identity=word, from_history=link.from_history)
+    return wrap(bare, context, cache, patience, identity=word, from_history=link.from_history)
 
 
 def wrap(
     bare: ForecastSource,
     context: Context,
     cache: Path | None = None,
+    patience: Patience | None = None,
     *,
     identity: str = "",
     from_history: bool = False,
 ) -> Sourced:
-    """A source checked, watched, and cached where there is a folder for it."""
+    """A source checked, watched, waited for as long as `patience` lasts, and cached where there is a folder for it."""
     return sourced(
         bare,
         clock=context.clock,
@@ -53,6 +66,7 @@ def wrap(
         cache_folder=cache,
         identity=identity,
         from_history=from_history,
+        patience=patience,
     )
 
 

@@ -4,42 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cleanhours.adapters.clock import StoppedClock, SystemClock
 from cleanhours.adapters.discovery import Plugins
-from cleanhours.adapters.forecast_chain import Chain
 from cleanhours.adapters.leadership import FileLeadership
-from cleanhours.apps.sourcing import build_chain, build_link, wrap
-from cleanhours.control.watching import HORIZON
-from cleanhours.domain.errors import Complaint, ConfigurationError, InvalidRequest, NotSupported
-from cleanhours.domain.intensity import IntensitySeries
-from cleanhours.domain.jobs import Job, JobKey
-from cleanhours.domain.locations import Location
-from cleanhours.domain.plans import Plan
-from cleanhours.domain.requests import JobRequest
-from cleanhours.domain.rules import Rules
-from cleanhours.ports import (
-    Clock,
-    Cluster,
-    ForecastSource,
-    KeepingOutput,
-    Leading,
-    Ledger,
-    Meter,
-    Queue,
-    Serving,
-    Telemetry,
-    Waking,
+from cleanhours.domain.errors import (
+    Complaint,
+    ConfigurationError,
+    InvalidRequest,
+    NotConfigured,
+    NotSupported,
 )
+from cleanhours.domain.locations import Location
+from cleanhours.ports import KeepingOutput, Leading, Queue, Serving, Waking
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the sbatch wrapper waits for each import, and not every job is planned
     from cleanhours.adapters.exposition import MetricsServer
+    from cleanhours.adapters.forecast_chain import Chain
+    from cleanhours.adapters.forecast_patience import Patience
     from cleanhours.adapters.settings import Settings
     from cleanhours.apps.controller import Beats, Controller
+    from cleanhours.domain.intensity import IntensitySeries
+    from cleanhours.domain.jobs import Job, JobKey
+    from cleanhours.domain.plans import Plan
+    from cleanhours.domain.requests import JobRequest
+    from cleanhours.domain.rules import ForecastLevels, Rules
+    from cleanhours.ports import Clock, Cluster, ForecastSource, Ledger, Meter, Telemetry
 
 
 @dataclass(frozen=True)
@@ -60,6 +54,8 @@ class Wiring:
     scraped: bool = False
     """Whether somebody reads what is measured here: then telemetry is kept for Prometheus."""
     plugins: Plugins = field(default_factory=Plugins)
+    patience: Patience | None = None
+    """How long providers are waited for, all told; None is as long as they take."""
 
     @classmethod
     def lazily(cls, config_file: str | None, state_folder: str | None) -> Wiring:
@@ -125,12 +121,15 @@ class Wiring:
 
     @cached_property
     def outlook(self) -> Chain:
+        from cleanhours.adapters.forecast_chain import Chain
+        from cleanhours.apps.sourcing import build_chain, build_link, wrap
+
         if self.sources:
             return Chain([wrap(source, self) for source in self.sources])
         cache = self._cache_folder
         if self.spec is not None:
-            return Chain([build_link(self.spec, self.settings, self.plugins, self, cache)])
-        return build_chain(self.settings, self.plugins, self, cache)
+            return Chain([build_link(self.spec, self.settings, self.plugins, self, cache, self.patience)])
+        return build_chain(self.settings, self.plugins, self, cache, self.patience)
 
     @property
     def _cache_folder(self) -> Path | None:
@@ -151,24 +150,46 @@ class Wiring:
             raise InvalidRequest([Complaint("zone", "none", known)])
         return zones[0]
 
-    def plan(self, request: JobRequest, rules: Rules | None = None) -> Plan:
-        """The plan that the settings (or `rules`) make for one job, now, as if it were alone."""
+    def plan(
+        self,
+        request: JobRequest,
+        rules: Rules | None = None,
+        *,
+        home: str | None = None,
+        queue_margin: timedelta | None = None,
+    ) -> Plan:
+        """The plan that the settings (or `rules`) make for one job, now, as if it were alone. See `ports.Context`."""
+        from cleanhours.control.watching import HORIZON
         from cleanhours.planning.policies import make_plan
 
+        if home is not None and home not in self.locations:
+            known = ", ".join(sorted(self.locations))
+            raise NotConfigured(f"no location {home!r} is configured; known: {known}")
         now = self.clock.now().replace(microsecond=0)
-        homes = [name for name in request.locations if name in self.locations]
-        home = homes[0] if homes else self.home
-        zones = {self.locations[name].zone for name in (home, *homes)}
-        levels = self.outlook.levels(sorted(zones), now, now + HORIZON)
+        named = [name for name in request.locations if name in self.locations]
+        at = home or (named[0] if named else self.home)
+        zones = sorted({self.locations[name].zone for name in (at, *named)})
+        rules = rules or self.rules
+        if queue_margin is not None:
+            rules = replace(rules, margins=replace(rules.margins, queue=queue_margin))
+
+        def made(levels: ForecastLevels) -> Plan:
+            return make_plan(request, levels, now=now, locations=self.locations, home=at, rules=rules)
+
+        levels: ForecastLevels = ()
+        for levels in self.outlook.deepening(zones, now, now + HORIZON):
+            plan = made(levels)
+            if plan.forecast is not None:  # the levels below would change nothing
+                return plan
         if self.spec is not None and not any(levels):
             # asked for one source by name: its own complaint is the answer, not a plan without it
-            self.outlook.default[0].wrapped.forecast(self.locations[home].zone, now, now + HORIZON)
-        return make_plan(
-            request, levels, now=now, locations=self.locations, home=home, rules=rules or self.rules
-        )
+            self.outlook.default[0].wrapped.forecast(self.locations[at].zone, now, now + HORIZON)
+        return made(levels)
 
     def series_shown(self, plan: Plan) -> Mapping[str, IntensitySeries]:
         """The forecasts behind a plan, by location, for a picture."""
+        from cleanhours.control.watching import HORIZON
+
         now = self.clock.now()
         names = {plan.location, *(segment.location for segment in plan.segments)}
         zones = {name: self.locations[name].zone for name in names if name in self.locations}
@@ -181,18 +202,21 @@ class Wiring:
 
     @cached_property
     def clusters(self) -> Mapping[str, Cluster]:
-        return {
-            name: self.plugins.cluster(table.type, {"name": name, **table.table}, self)
-            for name, table in self.settings.clusters.items()
-        }
+        return {name: self.cluster(name) for name in self.settings.clusters}
 
     def cluster(self, name: str) -> Cluster:
-        """A configured cluster. Raises ConfigurationError naming the known ones."""
-        if name not in self.clusters:
-            raise ConfigurationError(
-                f"no cluster {name!r} is configured; known: {', '.join(sorted(self.clusters))}"
-            )
-        return self.clusters[name]
+        """A configured cluster; the others are not built for it. Raises NotConfigured naming the known ones."""
+        if name not in self._built:
+            if name not in self.settings.clusters:
+                known = ", ".join(sorted(self.settings.clusters))
+                raise NotConfigured(f"no cluster {name!r} is configured; known: {known}")
+            table = self.settings.clusters[name]
+            self._built[name] = self.plugins.cluster(table.type, {"name": name, **table.table}, self)
+        return self._built[name]
+
+    @cached_property
+    def _built(self) -> dict[str, Cluster]:
+        return {}
 
     def queue(self, name: str | None = None) -> Queue:
         """The cluster that accepts processes: `name`, else the first that can. Raises NotSupported, ConfigurationError."""

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from cleanhours.domain.energy import EnergyProfile, Method
-from cleanhours.domain.intensity import Kind, Measure
 from cleanhours.domain.jobs import FinishedRun, RunKey
+from cleanhours.domain.measures import Kind, Measure
 
 
 class Settled(StrEnum):

@@ -35,6 +35,10 @@ class ConfigurationError(CleanhoursError):
     """A setting is wrong: trying again will not help, an operator must act."""
 
 
+class NotConfigured(ConfigurationError):
+    """Nothing of that name is configured: whoever can do without goes on."""
+
+
 class TemporaryError(CleanhoursError):
     """The next tick may do better, after `delay`."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import cached_property
 from typing import Final, Self
 
@@ -18,48 +17,12 @@ import numpy.typing as npt
 
 from cleanhours.domain.errors import SeriesError
 from cleanhours.domain.intervals import Integers, check_order, check_values, ends_of, seconds_at
+from cleanhours.domain.measures import Basis, Kind, Measure, Scope, Signal
 from cleanhours.domain.times import epoch, format_instant, instant_of, seconds_of
 
+__all__ = ["MICROGRAMS", "Basis", "IntensitySeries", "Kind", "Measure", "Scope", "Signal"]
+
 MICROGRAMS: Final = 1_000_000
-
-
-class Signal(StrEnum):
-    """Which question the number answers. Never mixed in one series, sum or comparison."""
-
-    AVERAGE = "average"
-    MARGINAL = "marginal"
-
-
-class Scope(StrEnum):
-    """Which emissions are counted: the stack alone, or fuel and plant too."""
-
-    LIFECYCLE = "lifecycle"
-    DIRECT = "direct"
-
-
-class Basis(StrEnum):
-    """Whose electricity: made in the zone, or used there after imports and exports."""
-
-    CONSUMPTION = "consumption"
-    PRODUCTION = "production"
-
-
-class Kind(StrEnum):
-    """How a value is known, from best to least."""
-
-    ACTUAL = "actual"
-    ESTIMATED = "estimated"
-    FORECAST = "forecast"
-    TYPICAL = "typical"
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What makes two intensities comparable."""
-
-    signal: Signal = Signal.AVERAGE
-    scope: Scope = Scope.LIFECYCLE
-    basis: Basis = Basis.CONSUMPTION
 
 
 _KINDS: Final = tuple(Kind)

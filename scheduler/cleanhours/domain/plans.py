@@ -10,7 +10,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, Self
 
-from cleanhours.domain.intensity import Scope, Signal
+from cleanhours.domain.measures import Scope, Signal
 from cleanhours.domain.times import format_instant, parse_instant
 
 VERSION: Final = 1

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from cleanhours.domain.deadlines import Margins
-from cleanhours.domain.intensity import IntensitySeries
 
-ForecastLevels = Sequence[Mapping[str, IntensitySeries]]
+if TYPE_CHECKING:
+    from cleanhours.domain.intensity import IntensitySeries
+
+ForecastLevels = Sequence[Mapping[str, "IntensitySeries"]]
 """The forecast chain, best level first: what each level knows of each grid zone. Levels are never mixed for one job."""
 
 

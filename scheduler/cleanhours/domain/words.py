@@ -5,7 +5,6 @@ One table, one parser for every front door: admission, wrapper, watchdog and com
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
@@ -70,6 +69,8 @@ def parse_words(
     complaints: list[Complaint] = []
     for word, text in words.items():
         if word not in _READERS:
+            import difflib
+
             close = difflib.get_close_matches(word, _READERS, 1)
             hint = f"did you mean {close[0]!r}?" if close else "one of " + ", ".join(_READERS)
             complaints.append(Complaint(word, text, hint))

@@ -41,7 +41,9 @@ class Surroundings:
         default_factory=lambda: {name: Location(name, name.upper()) for name in ("de", "fr", "pl")}
     )
 
-    def plan(self, request: JobRequest) -> Plan:
+    def plan(
+        self, request: JobRequest, *, home: str | None = None, queue_margin: timedelta | None = None
+    ) -> Plan:
         raise AssertionError("the adapter plans nothing")
 
     def cluster(self, name: str) -> Cluster:

@@ -67,7 +67,9 @@ class World:
         self._made.append(LocalCluster(read_settings(self.settings), self, **options))
         return self._made[-1]
 
-    def plan(self, request: JobRequest) -> Plan:
+    def plan(
+        self, request: JobRequest, *, home: str | None = None, queue_margin: timedelta | None = None
+    ) -> Plan:
         raise AssertionError("the local cluster plans nothing")
 
     def cluster(self, name: str) -> Cluster:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.slurm.site import Site, started_site
+from tests.integration.slurm.site import Site, started_site, wait_until
 
 
 @pytest.fixture(scope="package")
@@ -22,7 +22,8 @@ def slurm(shared_slurm: Site) -> Iterator[Site]:
     """The shared cluster; what a test leaves in its queue is cancelled."""
     yield shared_slurm
     for job in shared_slurm.jobs():
-        shared_slurm.root("scancel", job.partition("_")[0], check=False)
+        shared_slurm.root("scancel", job.partition("_")[0].partition("+")[0], check=False)
+    wait_until(lambda: not shared_slurm.jobs(), "its queue is empty")
 
 
 @pytest.fixture(scope="package")

@@ -104,6 +104,16 @@ def test_each_level_holds_what_its_source_knows_of_each_zone(world: World) -> No
     assert {"GB": 2, "DE": 3} == {zone: series.at(MONDAY) for zone, series in second.items()}
 
 
+def test_who_needs_the_best_level_alone_asks_nobody_else(world: World) -> None:
+    best, last = world.fake("best", flat("GB", 1)), world.fake("last", flat("GB", 2))
+    deepening = Chain([world.wrap(best), world.wrap(last)]).deepening(["GB"], MONDAY, MONDAY + HOUR)
+
+    assert [["GB"]] == [list(level) for level in next(deepening)]
+    assert [] == last.asked
+    assert [["GB"], ["GB"]] == [list(level) for level in next(deepening)]
+    assert [] == list(deepening)
+
+
 def test_a_zone_may_have_a_chain_of_its_own(world: World) -> None:
     chain = Chain(
         [world.wrap(world.fake("a", flat("GB", 1), flat("DE", 1)))],

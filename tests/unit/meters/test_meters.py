@@ -16,6 +16,7 @@ from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun, Job, JobKey, JobState, RunSegment
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Demand
+from cleanhours.planning.metering import combine
 from cleanhours.ports import Context
 from cleanhours.testing.clocks import FakeClock
 from cleanhours.testing.meters import HOUR, START, a_finished_run
@@ -98,11 +99,20 @@ def test_cores_that_were_asked_for_are_held() -> None:
 
 def test_memory_draws_by_what_was_asked_for_else_by_its_peak() -> None:
     """One hour x 0.3725 W/GB: 100 GB draw 37.25 Wh, 8 GB 2.98 Wh."""
-    asked = a_finished_run(usage={"max_rss_bytes": 8e9}, allocated=Demand(memory_bytes=100 * 10**9))
-    peak = a_finished_run(usage={"max_rss_bytes": 8e9})
+    used = {"cpu_seconds": 5400.0, "max_rss_bytes": 8e9}
+    asked = a_finished_run(usage=used, allocated=Demand(memory_bytes=100 * 10**9))
     meter = processes.build({}, context())
-    assert {Component.MEMORY: 134_100_000} == by_component(meter.energy(asked))
-    assert {Component.MEMORY: 10_728_000} == by_component(meter.energy(peak))
+    assert 134_100_000 == by_component(meter.energy(asked))[Component.MEMORY]
+    assert 10_728_000 == by_component(meter.energy(a_finished_run(usage=used)))[Component.MEMORY]
+
+
+def test_memory_alone_is_not_the_job_and_keeps_no_declared_watts_out() -> None:
+    run = a_finished_run(
+        request=JobRequest(submitted=START, power_w=2400), allocated=Demand(memory_bytes=100 * 10**9)
+    )
+    meters = (declared.build({}, context()), processes.build({}, context()))
+    found = combine([(meter.name, meter.energy(run)) for meter in meters])
+    assert {Component.WHOLE: 2400 * 3600 * 1000} == by_component(found)
 
 
 def test_a_run_without_usage_is_not_known() -> None:

@@ -14,7 +14,7 @@ from cleanhours.domain.progress import remaining_work
 from cleanhours.domain.words import parse_words
 from cleanhours_plugins.clusters.kubernetes.jobs import state_of
 from cleanhours_plugins.clusters.kubernetes.records import Record
-from cleanhours_plugins.clusters.kubernetes.settings import words_over
+from cleanhours_plugins.clusters.tables import words_over
 
 MARGINS: Final = Margins(safety=1.1, queue=timedelta(minutes=2))
 """What is kept back where no settings can be read: the defaults, with a cluster's own time to start Pods."""

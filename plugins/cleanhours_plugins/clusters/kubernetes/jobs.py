@@ -15,8 +15,9 @@ from cleanhours.domain.times import format_duration
 from cleanhours.domain.words import parse_words
 from cleanhours_plugins.clusters.kubernetes.placing import Places, bound_to, home_of, placed_at
 from cleanhours_plugins.clusters.kubernetes.records import Outcome, Record
-from cleanhours_plugins.clusters.kubernetes.settings import EVERYWHERE, words_over
+from cleanhours_plugins.clusters.kubernetes.settings import EVERYWHERE
 from cleanhours_plugins.clusters.kubernetes.words import Mark
+from cleanhours_plugins.clusters.tables import words_over
 
 MOST_HANDLES: Final = 16
 """Pods that are named one by one; of more, the object's own UID stands for all."""

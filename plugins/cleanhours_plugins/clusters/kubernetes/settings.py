@@ -18,7 +18,7 @@ from cleanhours_plugins.clusters.kubernetes.kinds import KINDS, Kind
 from cleanhours_plugins.clusters.kubernetes.pacing import WRITES_BURST, WRITES_PER_S
 from cleanhours_plugins.clusters.kubernetes.placing import Places
 from cleanhours_plugins.clusters.kubernetes.topology import REGION_LABEL, label_of
-from cleanhours_plugins.clusters.tables import Reader, length, only, read_table
+from cleanhours_plugins.clusters.tables import Reader, length, only, read_table, words_over
 
 _DNS_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _DNS_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
@@ -27,7 +27,6 @@ _LABEL_KEY: Final = re.compile(
 )
 EVERYWHERE: Final = "*"
 """Instead of a namespace's name: every namespace that has no words of its own."""
-_TIMES: Final = frozenset({"deadline", "max-delay"})
 _PLACEMENTS: Final = ("required", "preferred")
 _ANY_INSTANT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """What a default word is tried on: a word is right or wrong whenever it is used."""
@@ -94,12 +93,6 @@ def read_settings(
     found.setdefault("name", "kubernetes")
     found["namespaces"] = found.pop("watch_namespaces", ())
     return KubernetesSettings(**found, places=Places(labels, home, preferred), defaults=words)
-
-
-def words_over(usual: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """What is said, over what is usual. A word about time takes the place of all the usual ones about it."""
-    timed = not _TIMES.isdisjoint(own)
-    return {**{word: text for word, text in usual.items() if not (timed and word in _TIMES)}, **own}
 
 
 def _here(usual: Mapping[str, str], labels: Collection[str]) -> dict[str, str]:

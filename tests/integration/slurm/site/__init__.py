@@ -8,6 +8,7 @@ import shutil
 import signal as signals
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,9 @@ INSTALL = "apt-get install --no-install-recommends slurmctld slurmd slurm-client
 INSTALL_ACCOUNTING = "apt-get install --no-install-recommends slurmdbd slurm-wlm-mysql-plugin mariadb-server-core mariadb-client-core"
 USER = "games"
 """Who submits where the tests run as root: Slurm lets root do what no user may."""
+_AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--")
+_OTHERS = ("SLURM", "SBATCH", "SQUEUE", "SACCT", "SCONTROL", "CLEANHOURS", "XDG_", "PYTHONDONTWRITEBYTECODE")
+"""What a caller's environment may say that is not the user's."""
 _SEPARATOR = "\x1f"
 
 
@@ -78,19 +83,38 @@ class Site:
     @property
     def variables(self) -> dict[str, str]:
         """An environment without anything of the caller's Slurm or of our settings."""
-        plain = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("SLURM", "SBATCH", "SQUEUE", "SACCT", "SCONTROL", "CLEANHOURS", "XDG_"))
-        }
-        scripts = str(Path(sys.executable).parent)
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
+        borrowed = python()
         return {
             **plain,
+            **(borrowed[1] if as_user() and borrowed is not None else {}),
             "HOME": str(self.home),
-            "PATH": f"{scripts}:{plain.get('PATH', '/usr/bin:/bin')}",
+            "PATH": "/usr/bin:/bin",
             "SLURM_CONF": str(self.config),
             **self.environment,
         }
+
+    def cleanhours(self, *arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Runs our command line as the ordinary user; `options` are those of `run`."""
+        return self.run(*self.words("cleanhours.__main__", "main"), *arguments, **options)
+
+    def wrapper(self, *arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Runs `cleanhours-sbatch` as the ordinary user."""
+        return self.run(*self.words("cleanhours.apps.sbatch", "main"), *arguments, **options)
+
+    @staticmethod
+    def words(module: str, function: str) -> tuple[str, ...]:
+        """What runs a console script of ours."""
+        borrowed = python()
+        program = borrowed[0] if as_user() and borrowed is not None else sys.executable
+        return (program, "-c", f"from {module} import {function}; {function}()")
+
+    def settings(self, text: str) -> Path:
+        """The user's settings file, where his commands find it."""
+        path = self.home / "cleanhours.toml"
+        path.write_text(text, "utf-8")
+        path.chmod(0o644)
+        return path
 
     def root(self, *command: str | Path, check: bool = True) -> str:
         """Runs a command as who runs Slurm here: its administrator."""
@@ -179,16 +203,33 @@ def started_site(*options: str, name: str = "alpha", beside: Site | None = None)
 def as_user() -> Sequence[str]:
     """What turns a command into an ordinary user's.
 
-    Nothing where the tests are no root's, or lie where only root may read: then root is the user.
+    Nothing where the tests are no root's, or where only root may read them: then root is the user.
     """
     if os.getuid() != 0:
         return ()
-    group = pwd.getpwnam(USER).pw_gid
-    changed = ("setpriv", f"--reuid={USER}", f"--regid={group}", "--clear-groups", "--")
-    tried = subprocess.run(
-        [*changed, sys.executable, "-c", "import cleanhours_plugins"], capture_output=True, check=False
-    )
-    return changed if tried.returncode == 0 else ()
+    return _AS_USER if python() is not None else ()
+
+
+@cache
+def python() -> tuple[str, Mapping[str, str]] | None:
+    """A Python that the ordinary user may run and that finds us, with what must be in its environment; None for none.
+
+    A version manager of root's keeps its own to itself: then the system's, where it is the same version.
+    """
+    sources = [str(REPOSITORY / root) for root in ("scheduler", "plugins")]
+    borrowed = {"PYTHONPATH": os.pathsep.join([sysconfig.get_path("purelib"), *sources])}
+    system = f"/usr/bin/python3.{sys.version_info.minor}"
+    for program, environment in ((sys.executable, {}), (system, borrowed)):
+        tried = subprocess.run(
+            [*_AS_USER, program, "-c", "import cleanhours_plugins, click, numpy"],
+            capture_output=True,
+            check=False,
+            env={**os.environ, **environment},
+            cwd="/",
+        )
+        if tried.returncode == 0:
+            return program, environment
+    return None
 
 
 def wait_until(true: Callable[[], object], what: str, patience_s: float = 30) -> None:

@@ -11,7 +11,8 @@ import pytest
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.locations import Location
 from cleanhours_plugins.clusters.kubernetes.leading import lease_namespace
-from cleanhours_plugins.clusters.kubernetes.settings import EVERYWHERE, read_settings, words_over
+from cleanhours_plugins.clusters.kubernetes.settings import EVERYWHERE, read_settings
+from cleanhours_plugins.clusters.tables import words_over
 
 ZONE = "topology.kubernetes.io/zone"
 PLACES = {

@@ -1,0 +1,184 @@
+"""What a Slurm site is like: its nodes, how long a requeued job must wait, and how long starts queue. Asked seldom."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from cleanhours.domain.errors import CleanhoursError
+from cleanhours.domain.locations import Room
+from cleanhours.domain.resources import Booking, Capacity
+from cleanhours.domain.times import instant_of
+from cleanhours_plugins.clusters.slurm.asking import Seen, read_gpus
+from cleanhours_plugins.clusters.slurm.calling import Slurm
+from cleanhours_plugins.clusters.slurm.jobs import Known, demand_of
+from cleanhours_plugins.clusters.slurm.places import Places
+
+SELDOM_S: Final = 600.0
+USUAL_DELAY_S: Final = 121
+"""cred_expire (120 s) and a second: so long Slurm starts no requeued job (seen on 22.05; slurmctld's job_mgr.c)."""
+USUAL_KILL_WAIT_S: Final = 30
+_FIELD: Final = "\x1f"
+_GONE: Final = ("down", "drain", "fail", "inval", "maint", "reboot", "power_down", "unk")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node, with what it has in all. `up`: it takes jobs."""
+
+    name: str
+    partitions: frozenset[str]
+    features: frozenset[str]
+    cpus: int
+    memory_bytes: int
+    gpus: int
+    up: bool = True
+
+
+@dataclass(slots=True)
+class Site:
+    """Asks `sinfo` and `scontrol show config` every ten minutes at most. Until they answer, Slurm's own defaults hold."""
+
+    slurm: Slurm
+    nodes: tuple[Node, ...] = ()
+    usual_partition: str = ""
+    requeue_delay_s: int = USUAL_DELAY_S
+    kill_wait_s: int = USUAL_KILL_WAIT_S
+    queues: Mapping[str, timedelta] = field(default_factory=dict)
+    _asked_at_s: float = float("-inf")
+
+    @property
+    def requeue_time(self) -> timedelta:
+        """From the word to requeue until Slurm may start the job again, at most."""
+        return timedelta(seconds=self.requeue_delay_s + self.kill_wait_s)
+
+    @property
+    def node_cpus(self) -> dict[str, int]:
+        """Of each node by name."""
+        return {node.name: node.cpus for node in self.nodes}
+
+    def refresh(self, now: int) -> bool:
+        """Asks again what may have changed, now and then: whether it did. Keeps what it knew where nobody answers."""
+        if time.monotonic() - self._asked_at_s < SELDOM_S:
+            return False
+        self._asked_at_s = time.monotonic()
+        try:
+            answer = self.slurm.ask("sinfo", *nodes_question())
+            self.nodes, self.usual_partition = read_nodes(answer)
+            self.requeue_delay_s, self.kill_wait_s = read_delays(self.slurm.ask("scontrol", "show", "config"))
+            self.queues = read_queues(self.slurm.ask("squeue", *queues_question()), now)
+        except CleanhoursError:
+            return False
+        return True
+
+    def rooms(
+        self, places: Places, queue: Iterable[Seen], ours: Mapping[str, Known], now: datetime
+    ) -> dict[str, Room]:
+        """What each location has, and what jobs that are not ours take of it, until Slurm would end them."""
+        mine = {known.seen.id for known in ours.values()}
+        taken: dict[str, list[Booking]] = {}
+        for seen in queue:
+            if (
+                seen.id in mine
+                or seen.state not in {"RUNNING", "CONFIGURING", "COMPLETING"}
+                or seen.start is None
+            ):
+                continue
+            ends = instant_of(seen.end) if seen.end is not None else now + timedelta(days=366)
+            if ends > now:
+                booking = Booking(min(instant_of(seen.start), now), ends, demand_of(seen))
+                taken.setdefault(places.at(seen.partition, seen.features), []).append(booking)
+        return {
+            name: Room(replace(location, capacity=self._capacity(location.match, location.capacity)), tuple(taken.get(name, ())))
+            for name, location in places.locations.items()
+        }  # fmt: skip
+
+    def _capacity(self, match: Mapping[str, str], said: Capacity) -> Capacity:
+        """Of the nodes that are this place; what the settings say goes before."""
+        nodes = [node for node in self.nodes if node.up and _is_of(node, match)]
+        if not nodes:
+            return said
+        return Capacity(
+            cpu_millicores=_either(said.cpu_millicores, sum(node.cpus for node in nodes) * 1000),
+            memory_bytes=said.memory_bytes,
+            gpus=_either(said.gpus, sum(node.gpus for node in nodes)),
+            slots=said.slots,
+        )
+
+
+def _either(said: int | None, found: int) -> int:
+    return found if said is None else min(said, found)
+
+
+def _is_of(node: Node, match: Mapping[str, str]) -> bool:
+    return ("partition" not in match or match["partition"] in node.partitions) and (
+        "feature" not in match or match["feature"] in node.features
+    )
+
+
+def nodes_question() -> list[str]:
+    """The arguments of `sinfo`: a line for each node in each partition."""
+    return [
+        "--noheader",
+        "--all",
+        "--Node",
+        "--noconvert",
+        "--format=" + _FIELD.join(("%N", "%P", "%f", "%c", "%m", "%G", "%T")),
+    ]
+
+
+def read_nodes(answer: str) -> tuple[tuple[Node, ...], str]:
+    """All nodes, and the partition of jobs that name none."""
+    nodes: dict[str, Node] = {}
+    usual = ""
+    for line in answer.splitlines():
+        values = line.split(_FIELD)
+        if len(values) != 7 or not (values[3].isdigit() and values[4].isdigit()):
+            continue
+        name, partition, features, cpus, memory, gres, state = values
+        if partition.endswith("*"):
+            partition = usual = partition[:-1]
+        known = nodes.get(name)
+        before: Collection[str] = () if known is None else known.partitions
+        nodes[name] = Node(
+            name,
+            frozenset({*before, partition}),
+            frozenset(features.split(",")),
+            int(cpus),
+            int(memory) * 2**20,
+            read_gpus(gres),
+            not state.lower().startswith(_GONE),
+        )
+    return tuple(nodes.values()), usual
+
+
+def read_delays(config: str) -> tuple[int, int]:
+    """Seconds in which a requeued job does not start, and between SIGTERM and SIGKILL."""
+    delay = re.search(r"requeue_delay=(\d+)", config)
+    expire = re.search(r"cred_expire=(\d+)", config)
+    wait = re.search(r"KillWait\s*=\s*(\d+)", config)
+    if delay is not None:
+        seconds = int(delay[1])
+    else:
+        seconds = int(expire[1]) + 1 if expire is not None else USUAL_DELAY_S
+    return seconds, int(wait[1]) if wait is not None else USUAL_KILL_WAIT_S
+
+
+def queues_question() -> list[str]:
+    """The arguments of `squeue`: what waits for room, and when Slurm expects to start it."""
+    return ["--noheader", "--all", "--start", "--format=" + _FIELD.join(("%P", "%r", "%S"))]
+
+
+def read_queues(answer: str, now: int) -> dict[str, timedelta]:
+    """By partition, how long from now the last of what waits for room is expected to start."""
+    longest: dict[str, int] = {}
+    for line in answer.splitlines():
+        values = line.split(_FIELD)
+        if len(values) == 3 and values[1] in {"Resources", "Priority"} and values[2].isdigit():
+            for partition in values[0].split(","):
+                longest[partition] = max(longest.get(partition, 0), int(values[2]) - now)
+    return {partition: timedelta(seconds=wait) for partition, wait in longest.items() if wait > 0}

@@ -1,0 +1,165 @@
+"""Wishes: the words of a submission, read from where they may stand, and the plan that they make for a held job."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Final
+
+from cleanhours.domain.errors import (
+    CleanhoursError,
+    Complaint,
+    ConfigurationError,
+    InvalidRequest,
+    NotConfigured,
+    TemporaryError,
+)
+from cleanhours.domain.words import parse_words, split_words
+from cleanhours.ports import Context, Preparing
+from cleanhours_plugins.clusters.slurm.arguments import Said, read_script
+from cleanhours_plugins.clusters.slurm.asking import (
+    Seen,
+    fates_question,
+    queue_question,
+    read_fates,
+    read_queue,
+)
+from cleanhours_plugins.clusters.slurm.calling import Slurm
+from cleanhours_plugins.clusters.slurm.places import Asked
+from cleanhours_plugins.clusters.slurm.settings import SlurmSettings, read_settings
+from cleanhours_plugins.clusters.tables import words_over
+
+USUAL_CLUSTER: Final = "slurm"
+_CLUSTER: Final = "CLEANHOURS_CLUSTER"
+_NAME: Final = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
+_TIMES: Final = frozenset({"deadline", "max-delay"})
+
+
+def plan_job(
+    job: str,
+    texts: tuple[str, str],
+    said: Said,
+    slurm: Slurm,
+    context: Context,
+    *,
+    tell: Callable[[str], None],
+    let_go: Callable[[], bool] = lambda: False,
+) -> Said:
+    """Tells Slurm when and where a held job starts; says the plan. Nothing is changed of a job that does not ask for it.
+
+    `texts` are the words of its environment and of its option. `let_go` ends the hold sooner, for what no held job may be
+    told. Returns what its script says besides. Raises CleanhoursError: then nothing was changed. Most jobs of a site ask for
+    nothing, and wait for each import.
+    """
+    nonce = os.urandom(8).hex()
+    questions = [
+        slurm.begin("scontrol", "write", "batch_script", job, "-"),
+        slurm.begin("squeue", *queue_question(nonce, user=None, job=job)),
+        slurm.begin("squeue", *fates_question([job])),
+    ]
+    try:
+        settings = _settings(context, slurm)
+        script, lines = read_script(questions[0].answer())
+        if lines:
+            prepare(context)
+        seen = _only(job, read_queue(questions[1].answer(), nonce))
+        fate = read_fates(questions[2].answer()).get(job, (None, True))
+    finally:
+        for question in questions:
+            question.end()
+    try:
+        said_here = (lines, *texts)
+        words = _checked(_words(settings, seen, said_here), settings, context, seen, said | script)
+        if _TIMES.isdisjoint(words):
+            if any(said_here):
+                tell("neither deadline nor max-delay is given: the job runs as if submitted by sbatch")
+            return script
+    except InvalidRequest as invalid:
+        faults = "".join(f"\n  {complaint}" for complaint in invalid.complaints)
+        tell(f"the request cannot be read, the job runs as if submitted by sbatch:{faults}")
+        return script
+    from cleanhours_plugins.clusters.slurm.starting import set_start
+
+    plan, free = set_start(seen, words, fate, settings, slurm, context)
+    if plan is not None:
+        tell(plan.sentence)
+    if free and not (said | script).held and let_go():
+        try:
+            for program, *arguments in free:
+                slurm.ask(program, *arguments)
+        except CleanhoursError as fault:
+            tell(f"{fault}: Slurm chooses the cluster")
+    return script
+
+
+def prepare(context: Context) -> None:
+    """Brings what planning needs, while Slurm's commands run."""
+    import_module("cleanhours_plugins.clusters.slurm.starting")
+    if isinstance(context, Preparing):
+        context.prepare()
+
+
+def _only(job: str, found: Sequence[Seen]) -> Seen:
+    if not found:
+        raise TemporaryError(f"Slurm does not show job {job}")
+    return found[0]
+
+
+def _settings(context: Context, slurm: Slurm) -> SlurmSettings:
+    """Of the cluster that CLEANHOURS_CLUSTER names, else of the one that took the job, else of the usual one.
+
+    On a machine where nobody configured one, of a Slurm at the first location.
+    """
+    told = os.environ.get(_CLUSTER)
+    if told is not None:
+        return _configured(context, told)
+    for name in filter(None, (slurm.cluster, USUAL_CLUSTER)):
+        with suppress(NotConfigured):
+            return _configured(context, name)
+    own = _NAME.search(slurm.ask("scontrol", "show", "config"))
+    try:
+        return _configured(context, own[1] if own is not None else USUAL_CLUSTER)
+    except NotConfigured:
+        return read_settings({"name": USUAL_CLUSTER}, context.locations, context.default_words)
+
+
+def _configured(context: Context, name: str) -> SlurmSettings:
+    """Raises NotConfigured, ConfigurationError."""
+    from cleanhours_plugins.clusters.slurm.cluster import SlurmCluster
+
+    found = context.cluster(name)
+    if not isinstance(found, SlurmCluster):
+        raise ConfigurationError(f"cluster {name!r} is not of type slurm")
+    return found.settings
+
+
+def _words(settings: SlurmSettings, seen: Seen, texts: Iterable[str]) -> Mapping[str, str]:
+    """Each text over the one before it, all over what is usual at the site. Raises InvalidRequest with all faults."""
+    words = settings.usual_words(seen.partition, seen.qos)
+    complaints: list[Complaint] = []
+    for text in texts:
+        try:
+            words = words_over(words, split_words(text))
+        except InvalidRequest as invalid:
+            complaints += invalid.complaints
+    if complaints:
+        raise InvalidRequest(complaints)
+    return words
+
+
+def _checked(
+    words: Mapping[str, str], settings: SlurmSettings, context: Context, seen: Seen, said: Said
+) -> dict[str, str]:
+    """The same, with the locations that what he asked of Slurm leaves. Raises InvalidRequest with all complaints."""
+    request = parse_words(words, created=context.clock.now(), locations=settings.places.locations)
+    if not request.locations:
+        return dict(words)
+    bound = bool(seen.reservation or seen.wanted_nodes or seen.parts or said.clustered)
+    usual = "" if said.placed else seen.partition
+    asked = Asked(seen.partition, seen.features, bound)
+    allowed = settings.places.allowed(asked, request.locations, usual)
+    rest = {word: text for word, text in words.items() if word != "locations"}
+    return {**rest, "locations": ",".join(allowed)} if allowed else rest
