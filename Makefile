@@ -39,7 +39,8 @@ check: $(DEV) ## all that must be green: format, lint, types, import contracts, 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/pytest --cov --cov-report=term $(SIDE_BY_SIDE)
+	$(BIN)/pytest --cov --cov-report=term $(SIDE_BY_SIDE) --ignore=tests/integration
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests/integration
 
 format: $(DEV) ## put the source into shape, repair what a linter can repair
 	$(BIN)/ruff format .

@@ -57,13 +57,29 @@ def _later(decision: Decision) -> Decision:
 
 @pytest.fixture(scope="module")
 def owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owners]:
-    """One site, and one adapter at work, for all of them."""
+    """One site, and one adapter at work, for all of them. Nobody accounts for its jobs but we."""
     with started_site() as site:
         cluster = a_cluster(site, tmp_path_factory.mktemp("state"))
         yield Owners(site, Decided(cluster), SystemClock())
 
 
-class TestSlurmCluster(ClusterContract, PausingContract, RelocatingContract, CapacityContract):
+@pytest.fixture(scope="module")
+def accounted_owners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owners]:
+    """The same with slurmdbd."""
+    with started_site("-a") as site:
+        cluster = a_cluster(site, tmp_path_factory.mktemp("accounted"), accounting="auto")
+        yield Owners(site, Decided(cluster), SystemClock())
+
+
+class Endings(ClusterContract):
+    """What was cancelled while it waited is no run here: it held nothing, and Slurm accounts nothing for it."""
+
+    @pytest.mark.parametrize("runs", [True], ids=["running"])
+    def test_a_cancelled_job_is_over_for_good(self, stage: Stage, *, runs: bool) -> None:
+        super().test_a_cancelled_job_is_over_for_good(stage, runs=runs)
+
+
+class TestSlurmCluster(Endings, PausingContract, RelocatingContract, CapacityContract):
     minute = timedelta(seconds=1)
 
     @pytest.fixture
@@ -71,7 +87,11 @@ class TestSlurmCluster(ClusterContract, PausingContract, RelocatingContract, Cap
         yield owners
         owners.clear()
 
-    # what was cancelled while it waited is no run here: nobody ran, and nobody accounts for it
-    @pytest.mark.parametrize("runs", [True], ids=["running"])
-    def test_a_cancelled_job_is_over_for_good(self, stage: Stage, *, runs: bool) -> None:
-        super().test_a_cancelled_job_is_over_for_good(stage, runs=runs)
+
+class TestSlurmClusterWithAccounts(Endings, RelocatingContract):
+    minute = timedelta(seconds=1)
+
+    @pytest.fixture
+    def stage(self, accounted_owners: Owners) -> Iterator[StageOfTwoPlaces]:
+        yield accounted_owners
+        accounted_owners.clear()

@@ -367,3 +367,18 @@ def _instant(seconds: int) -> str:
     from cleanhours.domain.times import format_instant, instant_of
 
     return format_instant(instant_of(seconds))
+
+
+def test_a_job_is_not_moved_where_it_could_never_run(site: Site) -> None:
+    done = site.wrapper("--carbon", "max-delay=12h locations=de,fr", "-t", "30", "-C", "de", "--wrap", "true")
+
+    assert "de" == site.show(_only_job(done.stdout))["partition"]
+
+
+def test_what_slurm_has_no_place_for_is_refused_with_its_words(site: Site) -> None:
+    impossible = ("-p", "fr", "-C", "de", "-t", "30", "--wrap", "true")
+    bare = site.run("sbatch", *impossible, check=False)
+    ours = site.wrapper("--carbon", "max-delay=12h", *impossible, check=False)
+
+    assert (bare.returncode, bare.stdout, bare.stderr) == (ours.returncode, ours.stdout, ours.stderr)
+    assert [] == site.jobs()

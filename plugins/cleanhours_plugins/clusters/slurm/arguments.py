@@ -41,12 +41,16 @@ _BLANK: Final = " \t\n\v\f\r"
 _NEXT_PART: Final = frozenset({"hetjob", "packjob"})
 
 
+_SCRIPT: Final = "the script"
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What matters to us of an invocation: the options it names, and the clusters (`-M`)."""
+    """What matters to us of an invocation: the options it names, the clusters (`-M`), the script's file."""
 
     options: frozenset[str] = frozenset()
     clusters: str = ""
+    script: str | None = None
 
     @property
     def parsable(self) -> bool:
@@ -71,13 +75,16 @@ class Said:
         return "cluster-constraint" in self.options
 
     def __or__(self, other: Said) -> Said:
-        return Said(self.options | other.options, self.clusters or other.clusters)
+        return Said(
+            self.options | other.options, self.clusters or other.clusters, self.script or other.script
+        )
 
 
 def read_arguments(arguments: Sequence[str]) -> Said:
     """The options before the script, of every part of a heterogeneous job. Options nobody knows yet are skipped."""
     found = dict(_options(arguments))
-    return Said(frozenset(found), found.get("clusters", found.get("cluster", "")))
+    script = found.pop(_SCRIPT, None)
+    return Said(frozenset(found), found.get("clusters", found.get("cluster", "")), script)
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -85,7 +92,8 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     for word in rest:
         if word == ":":
             continue
-        if word in {"-", "--"} or not word.startswith("-"):
+        if word == "--" or not word.startswith("-") or word == "-":
+            yield _SCRIPT, next(rest, "") if word == "--" else word
             return
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _LAG: Final = timedelta(minutes=2)
 """So long Slurm's database is waited for: what is told without its energy is settled without it."""
+_NO_ACCOUNTS: Final = "accounting storage is disabled"
 _AGAIN_S: Final = 600.0
 """Between two questions to accounts that are not kept."""
 _FARTHEST: Final = timedelta(days=3)
@@ -60,6 +61,8 @@ class Accounts:
                 self.slurm.ask("sacct", *ended_question(nonce, start, now, uids=uids)), nonce
             )
             tagged = {one.job for one in ended if known_of(seen_of(one), zones) is not None}
+            # an array that was cancelled while it waited, `5_[0-9]`, never ran, and sacct cannot be asked for it
+            tagged = {job for job in tagged if "[" not in job}
             found: list[Accounted] = []
             ours = sorted(tagged | set(known))
             for first in range(0, len(ours), MOST_JOBS):
@@ -67,6 +70,9 @@ class Accounts:
                 answer = self.slurm.ask("sacct", *history_question(nonce, ids, uids=uids))
                 found += read_accounts(answer, nonce)
         except Refused as fault:
+            if _NO_ACCOUNTS not in str(fault):
+                log.warning("Slurm's accounts cannot be read: %s", fault)
+                return {}
             if self.kept:
                 log.info("Slurm keeps no accounts here, our own records must do: %s", fault)
             self.kept = False
@@ -116,7 +122,8 @@ class Closing:
         if known is None or last.ended is None or not history.stretches:
             return None
         state = ENDED.get(last.first.state, JobState.FAILED)
-        run = run_of(Ended(known, epoch(last.ended), state), self.reporting)
+        how = "" if state is JobState.SUCCEEDED else f"{last.first.state} (exit {last.first.exit_code})"
+        run = run_of(Ended(known, epoch(last.ended), state, how), self.reporting)
         segments = tuple(self._segment(part, known) for part in history.stretches)
         return replace(
             run,
@@ -127,11 +134,11 @@ class Closing:
         )
 
     def _segment(self, run: Run, known: Known) -> RunSegment:
-        places = self.reporting.settings.places
+        """Where it ran we wrote down when we ended it: Slurm accounts what it was told of the next run for this one."""
         start = run.started or run.first.submitted
-        return RunSegment(
-            start, max(run.ended or start, start), places.at(run.first.partition, known.seen.features)
-        )
+        here = self.reporting.settings.places.at(run.first.partition, known.seen.features)
+        place = next((one.location for one in known.tag.runs if one.start == start), here)
+        return RunSegment(start, max(run.ended or start, start), place)
 
 
 def _numbered(segments: Sequence[RunSegment], job: str) -> tuple[RunSegment, ...]:

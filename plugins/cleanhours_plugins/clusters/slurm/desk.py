@@ -120,7 +120,8 @@ class Desk:
             if self._settings.accounting:
                 found = self._accounts.histories(since_, now, [end.known.seen.id for end in ends], zones)
             alive = frozenset(one.seen.id for one in self._known.values() if one.seen.state not in ENDED)
-            return Closing(self._reporting(), zones, self._site.node_cpus, alive).runs(ends, found, now)
+            runs = Closing(self._reporting(), zones, self._site.node_cpus, alive).runs(ends, found, now)
+            return [run for run in runs if run.finished_at >= since_]
 
     def capacity(self) -> Mapping[str, Room]:
         with self._lock:

@@ -23,7 +23,9 @@ from types import FrameType
 from typing import IO, TYPE_CHECKING, Final
 
 from cleanhours_plugins.clusters.slurm import recording
-from cleanhours_plugins.clusters.slurm.arguments import Said, read_arguments
+from cleanhours_plugins.clusters.slurm.arguments import Said
+from cleanhours_plugins.clusters.slurm.commands.sbatch import WORDS
+from cleanhours_plugins.clusters.slurm.previewing import Preview
 from cleanhours_plugins.clusters.slurm.recording import Record
 from cleanhours_plugins.clusters.slurm.watchdog import leave_watchdog
 
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 
 PLANNING_S: Final = 2.0
 """So long a submission may take longer than sbatch's own, whatever a provider or a disk does."""
-WORDS: Final = "CLEANHOURS_JOB"
-"""The environment variable with a submission's words."""
+_NO_PLACE: Final = b"Requested node configuration is not available"
+"""Slurm's words for a job that no node could ever run (ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE)."""
 _ANSWER: Final = re.compile(r"(\d+)(?:;([A-Za-z0-9._-]+))?", re.ASCII)
 _COULD_NOT: Final = 1
 _LOOK_S: Final = 0.05
@@ -67,18 +69,34 @@ class Submitted:
         return f"Submitted batch job {self.job}{where}\n"
 
 
-def submit(real: str, arguments: Sequence[str], words: str, context: Context) -> int:
+def is_refused(real: str, arguments: Sequence[str], seen: Preview) -> bool:
+    """Whether Slurm has no place for it at all: it takes such a job where it is held, and would never start it."""
+    stdin = seen.rewound()
+    try:
+        tried = subprocess.run(
+            [real, "--test-only", *arguments],
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            capture_output=True,
+            timeout=PLANNING_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return tried.returncode != 0 and _NO_PLACE in tried.stderr
+
+
+def submit(real: str, arguments: Sequence[str], words: str, seen: Preview, context: Context) -> int:
     """Submits as `sbatch ARGUMENTS` would, with the job in its clean hour. Returns sbatch's exit status."""
-    said = read_arguments(arguments)
+    said = seen.said
     now = int(context.clock.now().timestamp())
     record = recording.new_record(_user(), os.environ, now, clusters=said.clusters, held=said.held)
     path = _prepare(record, context)
     if path is None:  # without a record nobody could repair what we break
         _tell("no record can be written: submitted without a plan")
-        return subprocess.run([real, *arguments], check=False).returncode
+        return subprocess.run([real, *arguments], stdin=seen.rewound(), check=False).returncode
     with _signals():
         try:
-            return _submit(real, arguments, words, said, (path, record), context)
+            return _submit(real, arguments, words, seen, (path, record), context)
         except Stopped as stopped:
             return 128 + stopped.number
 
@@ -98,10 +116,16 @@ def _prepare(record: Record, context: Context) -> Path | None:
 
 
 def _submit(
-    real: str, arguments: Sequence[str], words: str, said: Said, kept: tuple[Path, Record], context: Context
+    real: str,
+    arguments: Sequence[str],
+    words: str,
+    seen: Preview,
+    kept: tuple[Path, Record],
+    context: Context,
 ) -> int:
     """The submission itself, in a session of its own, by whose number Slurm tells it from every other."""
     path, record = kept
+    said = seen.said
 
     def lead_and_record() -> None:
         os.setsid()
@@ -111,6 +135,7 @@ def _submit(
     try:
         process = subprocess.Popen(
             [real, "--parsable", "--hold", *arguments],
+            stdin=seen.rewound(),
             stdout=subprocess.PIPE,
             preexec_fn=lead_and_record,  # noqa: PLW1509
         )
@@ -120,7 +145,7 @@ def _submit(
         return _COULD_NOT
     submitted: Submitted | None = None
     try:
-        _warm_up(context, likely=bool(words or os.environ.get(WORDS)))
+        _warm_up(context, likely=bool(words or seen.words or os.environ.get(WORDS)))
         submitted = _quiet_answer(process, path) if said.quiet else _answer(process)
         if submitted is not None:
             recording.with_job(path, submitted.job, submitted.cluster)

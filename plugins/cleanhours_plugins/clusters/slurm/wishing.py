@@ -28,12 +28,12 @@ from cleanhours_plugins.clusters.slurm.asking import (
     read_queue,
 )
 from cleanhours_plugins.clusters.slurm.calling import Slurm
+from cleanhours_plugins.clusters.slurm.commands.sbatch import CLUSTER, USUAL_CLUSTER
+from cleanhours_plugins.clusters.slurm.fitting import fitting, fitting_question
 from cleanhours_plugins.clusters.slurm.places import Asked
 from cleanhours_plugins.clusters.slurm.settings import SlurmSettings, read_settings
 from cleanhours_plugins.clusters.tables import words_over
 
-USUAL_CLUSTER: Final = "slurm"
-_CLUSTER: Final = "CLEANHOURS_CLUSTER"
 _NAME: Final = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 _TIMES: Final = frozenset({"deadline", "max-delay"})
 
@@ -72,7 +72,7 @@ def plan_job(
             question.end()
     try:
         said_here = (lines, *texts)
-        words = _checked(_words(settings, seen, said_here), settings, context, seen, said | script)
+        words = _checked(_words(settings, seen, said_here), settings, context, slurm, seen, said | script)
         if _TIMES.isdisjoint(words):
             if any(said_here):
                 tell("neither deadline nor max-delay is given: the job runs as if submitted by sbatch")
@@ -113,7 +113,7 @@ def _settings(context: Context, slurm: Slurm) -> SlurmSettings:
 
     On a machine where nobody configured one, of a Slurm at the first location.
     """
-    told = os.environ.get(_CLUSTER)
+    told = os.environ.get(CLUSTER)
     if told is not None:
         return _configured(context, told)
     for name in filter(None, (slurm.cluster, USUAL_CLUSTER)):
@@ -151,9 +151,9 @@ def _words(settings: SlurmSettings, seen: Seen, texts: Iterable[str]) -> Mapping
 
 
 def _checked(
-    words: Mapping[str, str], settings: SlurmSettings, context: Context, seen: Seen, said: Said
+    words: Mapping[str, str], settings: SlurmSettings, context: Context, slurm: Slurm, seen: Seen, said: Said
 ) -> dict[str, str]:
-    """The same, with the locations that what he asked of Slurm leaves. Raises InvalidRequest with all complaints."""
+    """The same, with the locations that what he asked of Slurm leaves, and where it could run. Raises InvalidRequest with all complaints."""
     request = parse_words(words, created=context.clock.now(), locations=settings.places.locations)
     if not request.locations:
         return dict(words)
@@ -161,5 +161,7 @@ def _checked(
     usual = "" if said.placed else seen.partition
     asked = Asked(seen.partition, seen.features, bound)
     allowed = settings.places.allowed(asked, request.locations, usual)
+    if set(allowed) - {settings.places.home_of(asked)}:
+        allowed = fitting(allowed, seen, settings.places, slurm.ask("sinfo", *fitting_question()))
     rest = {word: text for word, text in words.items() if word != "locations"}
     return {**rest, "locations": ",".join(allowed)} if allowed else rest

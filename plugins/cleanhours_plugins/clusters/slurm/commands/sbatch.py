@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from cleanhours.ports import Context
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 SUMMARY: Final = "Submit to Slurm as always; the job starts in its clean hour, in time."
 _OPTION: Final = "--carbon"
 _REAL: Final = "CLEANHOURS_SBATCH"
+WORDS: Final = "CLEANHOURS_JOB"
+"""The environment variable with a submission's words."""
+CLUSTER: Final = "CLEANHOURS_CLUSTER"
+USUAL_CLUSTER: Final = "slurm"
 _USAGE: Final = """\
 usage: cleanhours sbatch [--carbon WORDS] SBATCH'S OWN ARGUMENTS
 
@@ -39,9 +43,25 @@ def run(argv: Sequence[str], context: Context) -> int:
     if real is None:
         sys.stderr.write("cleanhours: there is no sbatch in PATH (CLEANHOURS_SBATCH names one)\n")
         return 2
-    from cleanhours_plugins.clusters.slurm.submitting import submit
+    from cleanhours_plugins.clusters.slurm.previewing import preview, site_asks
 
-    return submit(real, arguments, words, context)
+    seen = preview(arguments)
+    asked = words or os.environ.get(WORDS) or seen.words or seen.words is None
+    if not asked and not site_asks(context, os.environ.get(CLUSTER, USUAL_CLUSTER)):
+        _become(real, arguments, seen.rewound())
+    from cleanhours_plugins.clusters.slurm.submitting import is_refused, submit
+
+    if is_refused(real, arguments, seen):
+        _become(real, arguments, seen.rewound())
+    return submit(real, arguments, words, seen, context)
+
+
+def _become(real: str, arguments: Sequence[str], stdin: int | None) -> NoReturn:
+    """The real sbatch instead of this process: nothing of ours is between it and its user."""
+    if stdin is not None:
+        os.dup2(stdin, 0)
+    sys.stdout.flush()
+    os.execv(real, [real, *arguments])  # noqa: S606 - it is what was asked for
 
 
 def real_sbatch(named: str | None, path: str) -> str | None:

@@ -12,13 +12,14 @@ from cleanhours.domain.jobs import Action, Decision, JobState, RunSegment
 from cleanhours.domain.locations import Location
 from cleanhours.domain.plans import Reason
 from cleanhours.domain.times import instant_of
-from cleanhours_plugins.clusters.slurm.acting import Command, Orders, orders
+from cleanhours_plugins.clusters.slurm.acting import Command, Orders, orders, parted
 from cleanhours_plugins.clusters.slurm.jobs import Known, Reporting, known_of, state_of
 from cleanhours_plugins.clusters.slurm.places import Places
 from cleanhours_plugins.clusters.slurm.settings import SlurmSettings
 from cleanhours_plugins.clusters.slurm.tagging import written
 from tests.unit.plugins.clusters.slurm.made import (
     BY_FEATURE,
+    BY_PARTITION,
     HOUR,
     NOW,
     ZONES,
@@ -183,6 +184,16 @@ def test_a_place_is_written_in_what_was_asked_at_first() -> None:
     )
 
 
+def test_a_job_that_others_tagged_goes_back_to_the_partition_where_they_left_it() -> None:
+    site = replace(settings(), places=Places({**BY_PARTITION, "home": Location("home", "DE")}, "home"))
+    tagged = {**OFFERING, "partition": ""}
+    (update,) = commands(
+        waiting(None, tagged, partition="any"), a_decision(Action.HOLD, LATER, "home"), site=site
+    )
+
+    assert {"StartTime": f"uts{LATER}"} == changes(update)
+
+
 def test_a_place_where_it_is_already_is_not_written_again() -> None:
     (update,) = commands(waiting(NOW + HOUR, OFFERING), a_decision(Action.REMARK, LATER, "de"))
 
@@ -197,6 +208,19 @@ def test_in_a_federation_a_place_is_told_once() -> None:
 
     assert "fr" == changes(first.commands[0])["ClusterFeatures"]
     assert {"StartTime": f"uts{LATER + HOUR}"} == changes(again)
+
+
+def test_a_held_job_is_sent_to_another_cluster_only_when_it_is_let_go() -> None:
+    update = ("scontrol", "update", "JobId=12", "StartTime=uts7", "ClusterFeatures=fr", "Comment=mine")
+    alone = ("scontrol", "update", "JobId=12", "ClusterFeatures=fr")
+    release = ("scontrol", "release", "12")
+
+    assert ([("scontrol", "update", "JobId=12", "StartTime=uts7", "Comment=mine"), release], [alone]) == (
+        parted([update, release])
+    )
+    assert ([], [alone]) == parted([alone])
+    assert ([release], []) == parted([release])
+    assert ([update[:4]], [alone]) == parted([update[:5]])
 
 
 @pytest.mark.parametrize("action", Action)
@@ -396,8 +420,11 @@ def test_what_was_left_held_and_is_right_otherwise_is_only_let_go() -> None:
 # -- comments --------------------------------------------------------------------------------------------------------
 
 
-def test_a_plan_that_does_not_fit_into_the_comment_is_refused() -> None:
-    job = replace(waiting(NOW + HOUR), own="x" * 1000)
+@pytest.mark.parametrize(
+    "job", [waiting(NOW + HOUR), waiting(NOW - 60), running()], ids=["held", "released", "runs"]
+)
+def test_a_plan_that_does_not_fit_into_the_comment_is_refused(job: Known) -> None:
+    job = replace(job, own="x" * 1000)
 
     with pytest.raises(ValueError, match="Slurm takes 1024"):
         orders(job, a_decision(Action.REMARK, LATER), NOW, settings(), USUAL)
@@ -475,4 +502,5 @@ def test_what_was_told_is_what_the_job_is_then(
     assert state == state_of(after, NOW)
     assert after.tag.plan == a_plan(start)
     assert "" == after.fault
+    assert after.tag.paused is (state in {JobState.PAUSING, JobState.PAUSED})
     assert Reporting(settings()).job(after, instant_of(NOW)) is not None

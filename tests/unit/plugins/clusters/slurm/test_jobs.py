@@ -16,6 +16,7 @@ from cleanhours_plugins.clusters.slurm.jobs import ENDED, Known, Reporting, know
 from cleanhours_plugins.clusters.slurm.places import Places
 from tests.unit.plugins.clusters.slurm.made import (
     BY_FEATURE,
+    BY_PARTITION,
     HOUR,
     NOW,
     ZONES,
@@ -275,6 +276,14 @@ def test_what_slurm_would_not_requeue_or_not_again_is_not_interrupted(
     words = {"max-delay": "6h", "interruptible": "true"}
 
     assert interruptible is request(words, tagged, **of_slurm).interruptible
+
+
+def test_in_a_federation_nothing_is_interrupted() -> None:
+    federation = replace(settings(), places=Places(BY_PARTITION, "de", federated=True))
+    job = waiting(tagged={"words": {"max-delay": "6h", "interruptible": "true"}})
+
+    assert told(job).request.interruptible
+    assert not told(job, Reporting(federation)).request.interruptible
 
 
 def test_each_run_that_we_ended_is_a_pause_less() -> None:

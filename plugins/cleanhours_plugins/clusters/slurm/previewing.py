@@ -1,0 +1,73 @@
+"""Previewing: what a submission says before it is made, so that one which asks for nothing is sbatch's alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cleanhours_plugins.clusters.slurm.arguments import Said, read_arguments, read_script
+
+if TYPE_CHECKING:
+    from cleanhours.ports import Context
+
+_STANDARD_INPUT: Final = frozenset({"", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
+_MOST_BYTES: Final = 4 * 2**20
+"""No script that Slurm takes is longer (MaxScriptSize)."""
+_TIMES: Final = frozenset({"deadline", "max-delay"})
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """`words` are those of the script's lines, None where it cannot be read here. `stdin` is a descriptor with what standard
+    input had, where the script came from it.
+    """
+
+    said: Said
+    words: str | None
+    stdin: int | None = None
+
+    def rewound(self) -> int | None:
+        """The descriptor, from its beginning."""
+        if self.stdin is not None:
+            os.lseek(self.stdin, 0, os.SEEK_SET)
+        return self.stdin
+
+
+def preview(arguments: Sequence[str]) -> Preview:
+    """Reads the arguments and the script, from standard input too, which is kept for sbatch."""
+    said = read_arguments(arguments)
+    if "wrap" in said.options:
+        return Preview(said, "")
+    descriptor: int | None = None
+    try:
+        if (said.script or "") in _STANDARD_INPUT:
+            if os.isatty(0):
+                return Preview(said, None)
+            descriptor = os.memfd_create("script")
+            with open(descriptor, "wb", closefd=False) as kept:
+                kept.write(sys.stdin.buffer.read())
+            text = os.pread(descriptor, _MOST_BYTES, 0)
+        else:
+            with open(said.script or "", "rb") as file:  # noqa: PTH123 - sbatch's word as it is
+                text = file.read(_MOST_BYTES)
+    except (OSError, ValueError, AttributeError):
+        return Preview(said, None, descriptor)
+    _, words = read_script(text.decode(errors="surrogateescape"))
+    return Preview(said, words, descriptor)
+
+
+def site_asks(context: Context, cluster: str) -> bool:
+    """Whether jobs that say nothing are asked to wait here. Wrong settings ask for nothing: they are told to who asks."""
+    from cleanhours.domain.errors import CleanhoursError
+
+    with suppress(CleanhoursError, OSError):
+        if not _TIMES.isdisjoint(context.default_words):
+            return True
+        settings = getattr(context.cluster(cluster), "settings", None)
+        tables = (*getattr(settings, "by_partition", {}).values(), *getattr(settings, "by_qos", {}).values())
+        return any(not _TIMES.isdisjoint(words) for words in tables)
+    return False
