@@ -221,7 +221,8 @@ def python() -> tuple[str, Mapping[str, str]] | None:
     system = f"/usr/bin/python3.{sys.version_info.minor}"
     for program, environment in ((sys.executable, {}), (system, borrowed)):
         tried = subprocess.run(
-            [*_AS_USER, program, "-c", "import cleanhours_plugins, click, numpy"],
+            # by way of another program: what setpriv itself runs may still lie where only root may look
+            [*_AS_USER, "/usr/bin/env", program, "-c", "import cleanhours_plugins, click, numpy"],
             capture_output=True,
             check=False,
             env={**os.environ, **environment},

@@ -85,6 +85,7 @@ def at(second: int) -> datetime:
         (JobState.UNMANAGED, waiting(NOW + HOUR, state="SPECIAL_EXIT")),
         (JobState.UNMANAGED, waiting(NOW + HOUR, state="RESV_DEL_HOLD")),
         (JobState.UNMANAGED, waiting(NOW + HOUR, start=NOW + 2 * HOUR)),
+        (JobState.UNMANAGED, waiting(NOW + HOUR, start=NOW + HOUR + 3)),
         (JobState.UNMANAGED, waiting(NOW - 5, start=NOW + 2 * HOUR)),
         (JobState.UNMANAGED, waiting(NOW + HOUR, start=NOW + 60, reason="None")),
         (JobState.UNMANAGED, waiting(NOW + HOUR, start=NOW + 60, reason="BeginTime,None")),
@@ -93,6 +94,10 @@ def at(second: int) -> datetime:
         (JobState.RELEASED, waiting(NOW + HOUR, start=NOW - 60, reason="BeginTime")),
         # Slurm requeued it (a node failed, somebody preempted it), and lets it rest
         (JobState.RELEASED, waiting(NOW - HOUR, start=NOW + 100, submitted=NOW - 21)),
+        (JobState.RELEASED, waiting(NOW - HOUR, start=NOW + 500, submitted=NOW - 100)),
+        (JobState.UNMANAGED, waiting(NOW - HOUR, start=NOW + 501, submitted=NOW - 100)),
+        (JobState.RELEASED, waiting(NOW - 9, {"submitted": NOW - 50}, start=NOW + 9, submitted=NOW - 47)),
+        (JobState.UNMANAGED, waiting(NOW - 9, {"submitted": NOW - 50}, start=NOW + 9, submitted=NOW - 48)),
         # it runs
         (JobState.RUNNING, running()),
         (JobState.RUNNING, running(state="CONFIGURING")),
@@ -114,6 +119,8 @@ def at(second: int) -> datetime:
         (JobState.UNMANAGED, paused(reason="JobHeldUser")),
         (JobState.UNMANAGED, paused(start=NOW + 7 * HOUR)),
         (JobState.UNMANAGED, paused(submitted=NOW - 60, reason=HELD_AGAIN)),
+        (JobState.PAUSED, paused(submitted=NOW - 300, reason=HELD_AGAIN)),
+        (JobState.UNMANAGED, paused(submitted=NOW - 299, reason=HELD_AGAIN)),
     ],
 )  # fmt: skip
 def test_its_state_is_read_from_what_slurm_shows_and_what_we_wrote(state: JobState, job: Known) -> None:
@@ -343,7 +350,7 @@ def test_a_running_job_is_where_its_features_say() -> None:
         {"state": "CANCELLED", "start": NOW - 5, "end": NOW - 5, "reason": "None"},
         {"state": "DEADLINE", "start": NOW - 5, "end": NOW - 5},
         {"state": "FAILED", "start": NOW - 5, "end": NOW - 5, "reason": "BadConstraints"},
-        {"state": "CONFIGURING", "start": None},
+        {"state": "CONFIGURING", "start": None, "node_list": "de1"},
         {"state": "RUNNING", "start": NOW + 1, "node_list": "de1"},
     ],
 )

@@ -58,6 +58,7 @@ def test_a_place_named_twice_is_one() -> None:
         (FEATURES, Asked("any", "de"), ("de",)),
         (FEATURES, Asked("any", "de|fr"), ("fr", "de")),
         (FEATURES, Asked("any", "[de|fr]"), ("fr", "de")),
+        (FEATURES, Asked("any", "pl|de|fr"), ALL),
         (FEATURES, Asked("any", "gpu&de"), ("de",)),
         (FEATURES, Asked("any", "gpu,de"), ("de",)),
         (FEATURES, Asked("any", "gpu*2"), ()),
