@@ -167,6 +167,14 @@ def test_its_owner_s_own_hold_is_left_to_him(site: Site, by: str) -> None:
     assert [] == _records(site)
 
 
+def test_its_owner_s_own_hold_is_left_to_him_where_slurm_is_slow(site: Site) -> None:
+    script = _script(site, words="max-delay=12h", options="--hold")
+    done = site.wrapper(script, environment=_slow(site, "squeue", seconds=20))
+
+    assert "no plan within 2 s" in done.stderr
+    assert "JobHeldUser" == site.show(_only_job(done.stdout))["reason"]
+
+
 def test_its_owner_s_own_begin_is_never_undercut(site: Site) -> None:
     begin = _clean_hour() + 2 * HOUR
     done = site.wrapper("--carbon", "max-delay=12h", f"--begin=uts{begin}", "-t", "30", "--wrap", "true")

@@ -20,7 +20,7 @@ _WARNED_S: Final = 300
 """So long after its warning time a job counts as warned: it may have been let run on."""
 _ELIGIBLE: Final = frozenset({"Resources", "Priority"})
 """Reasons of a job that waits for room alone: its start is what Slurm expects, not what it was told."""
-
+_STOPPED_S: Final = 2
 _MOVES: Final = "ClusterFeatures"
 Command = tuple[str, ...]
 """A program and its arguments."""
@@ -56,8 +56,13 @@ def orders(
         case Action.HOLD | Action.REMARK:
             return _mark(known, plan, epoch(plan.start), now, settings)
         case Action.RELEASE | Action.RESUME:
-            return _mark(known, plan, now, now, settings)
+            return _mark(known, plan, _soonest(known, now), now, settings)
     return None
+
+
+def _soonest(known: Known, now: int) -> int:
+    """Slurm fails a requeued job that starts in the second in which it stopped: "Job credential revoked" (seen on 22.05)."""
+    return max(now, known.seen.submitted + _STOPPED_S) if known.requeued else now
 
 
 def _check(state: JobState | None, decision: Decision, settings: SlurmSettings) -> None:

@@ -118,7 +118,8 @@ class Reporting:
             home=home,
             location=segments[-1].location if segments else None,
             remaining=remaining_work(request, segments, now),
-            plan=plan or tag.plan,
+            # one that a requeue left held has no plan in force: whatever is planned next lets it go
+            plan=plan or (None if known.left_held else tag.plan),
             owner=seen.user,
             labels={OBJECT_NAME: seen.id, "partition": seen.partition},
             complaints=complaints,

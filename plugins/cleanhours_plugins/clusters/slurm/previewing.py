@@ -56,8 +56,9 @@ def preview(arguments: Sequence[str]) -> Preview:
                 text = file.read(_MOST_BYTES)
     except (OSError, ValueError, AttributeError):
         return Preview(said, None, descriptor)
-    _, words = read_script(text.decode(errors="surrogateescape"))
-    return Preview(said, words, descriptor)
+    script, words = read_script(text.decode(errors="surrogateescape"))
+    # of a script sbatch heeds `--hold` and `--parsable`, and prints in spite of `--quiet`
+    return Preview(said | Said(script.options - {"quiet"}), words, descriptor)
 
 
 def site_asks(context: Context, cluster: str) -> bool:

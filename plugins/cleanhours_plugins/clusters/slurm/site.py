@@ -174,11 +174,15 @@ def queues_question() -> list[str]:
 
 
 def read_queues(answer: str, now: int) -> dict[str, timedelta]:
-    """By partition, how long from now the last of what waits for room is expected to start."""
-    longest: dict[str, int] = {}
+    """By partition, how long from now half of what waits for room is expected to have started.
+
+    The last may wait for a year, behind a job without a limit, and would leave nobody any slack.
+    """
+    waits: dict[str, list[int]] = {}
     for line in answer.splitlines():
         values = line.split(_FIELD)
         if len(values) == 3 and values[1] in {"Resources", "Priority"} and values[2].isdigit():
             for partition in values[0].split(","):
-                longest[partition] = max(longest.get(partition, 0), int(values[2]) - now)
-    return {partition: timedelta(seconds=wait) for partition, wait in longest.items() if wait > 0}
+                waits.setdefault(partition, []).append(int(values[2]) - now)
+    expected = {partition: sorted(found)[len(found) // 2] for partition, found in waits.items()}
+    return {partition: timedelta(seconds=wait) for partition, wait in expected.items() if wait > 0}

@@ -417,6 +417,26 @@ def test_what_was_left_held_and_is_right_otherwise_is_only_let_go() -> None:
     assert [("scontrol", "release", "12")] == commands(job, as_planned(job, Action.REMARK))
 
 
+@pytest.mark.parametrize(
+    ("stopped", "starts"), [(NOW - 600, NOW), (NOW - 2, NOW), (NOW - 1, NOW + 1), (NOW, NOW + 2)]
+)
+def test_a_requeued_job_does_not_start_in_the_second_in_which_it_stopped(stopped: int, starts: int) -> None:
+    run = RunSegment(instant_of(NOW - 2400), instant_of(stopped), "de")
+    job = paused(tagged={"runs": (run,)}, submitted=stopped)
+    (update,) = commands(job, a_decision(Action.RESUME, NOW))
+
+    assert {"StartTime": f"uts{starts}"} == changes(update)
+
+
+def test_nor_does_one_that_our_requeue_left_held() -> None:
+    run = RunSegment(instant_of(NOW - 2400), instant_of(NOW), "de")
+    job = paused(tagged={"runs": (run,)}, start=None, submitted=NOW, reason="job requeued in held state")
+    update, release = commands(job, a_decision(Action.RESUME, NOW))
+
+    assert {"StartTime": f"uts{NOW + 2}"} == changes(update)
+    assert ("scontrol", "release", "12") == release
+
+
 # -- comments --------------------------------------------------------------------------------------------------------
 
 

@@ -112,6 +112,27 @@ def test_what_the_command_line_says_stands_before_what_the_script_says() -> None
     assert "beta" == (Said() | Said(clusters="beta")).clusters
 
 
+@pytest.mark.parametrize(
+    ("arguments", "script"),
+    [
+        (["-p", "de", "job.sh", "-H"], "job.sh"),
+        (["-pde", "--", "-odd.sh"], "-odd.sh"),
+        (["-n1", ":", "-n2", "job.sh"], "job.sh"),
+        (["-"], "-"),
+        (["--"], ""),
+        (["-p", "de"], None),
+        (["--wrap", "job.sh"], None),
+    ],
+)
+def test_the_script_is_the_first_word_that_is_no_option(arguments: list[str], script: str | None) -> None:
+    assert script == read_arguments(arguments).script
+
+
+def test_who_names_the_clusters_of_a_federation_is_bound_to_them() -> None:
+    assert read_arguments(["--cluster-constraint=fast"]).clustered
+    assert not read_arguments(["-M", "alpha"]).clustered
+
+
 def test_a_script_s_lines_count_before_its_first_command() -> None:
     said, words = read_script(
         "#!/bin/bash\n"

@@ -167,6 +167,11 @@ def test_a_plan_that_is_still_to_be_written_is_the_job_s() -> None:
     assert plan == job.plan
 
 
+def test_what_a_requeue_left_held_has_no_plan_so_that_the_next_one_lets_it_go() -> None:
+    assert told(paused(reason=HELD_AGAIN)).plan is None
+    assert told(paused()).plan is not None
+
+
 def test_a_home_that_is_no_longer_configured_is_the_usual_one() -> None:
     assert "de" == told(waiting(tagged={"home": "atlantis"})).home
 

@@ -147,7 +147,14 @@ def line(partition: str, reason: str, start: object) -> str:
     return f"{partition}\x1f{reason}\x1f{start}\n"
 
 
-def test_a_queue_is_as_long_as_the_last_of_it_waits_for_room() -> None:
+def test_one_that_waits_for_a_year_makes_nobody_s_queue_longer() -> None:
+    waits = (600, 900, 1200, 365 * 86_400)
+    answer = "".join(line("de", "Priority", NOW + wait) for wait in waits)
+
+    assert {"de": timedelta(minutes=20)} == read_queues(answer, NOW)
+
+
+def test_a_queue_is_as_long_as_half_of_it_waits_for_room() -> None:
     answer = (
         line("de", "Resources", NOW + 600)
         + line("de", "Priority", NOW + 1800)
@@ -180,9 +187,9 @@ def test_what_waits_for_something_else_is_no_queue(partition: str, reason: str, 
 
 
 def test_a_site_is_asked_once_in_ten_minutes() -> None:
-    site = known_site()
-    site.refresh(NOW + 1)
+    site = a_site()
 
+    assert [True, False] == [site.refresh(NOW), site.refresh(NOW + 1)]
     assert isinstance(site.slurm, Answering)
     assert ["sinfo", "scontrol", "squeue"] == site.slurm.asked
     assert ("any", 3, {"de": timedelta(hours=1)}) == (site.usual_partition, len(site.nodes), site.queues)
@@ -192,8 +199,8 @@ def test_a_site_is_asked_once_in_ten_minutes() -> None:
 
 def test_until_slurm_answers_its_own_defaults_hold() -> None:
     site = a_site({})
-    site.refresh(NOW)
 
+    assert not site.refresh(NOW)
     assert (timedelta(seconds=151), (), {}) == (site.requeue_time, site.nodes, site.queues)
 
 

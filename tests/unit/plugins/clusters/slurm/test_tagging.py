@@ -177,6 +177,14 @@ def test_the_very_next_run_stays_in_what_little_room_a_long_text_leaves() -> Non
     assert 1 == len(found.segments)
 
 
+def test_the_last_byte_that_slurm_takes_may_be_used() -> None:
+    room = MOST_BYTES - len(written(tag(), "x")) + 1
+
+    assert MOST_BYTES == len(written(tag(), "x" * room))
+    with pytest.raises(ValueError, match="1025 bytes"):
+        written(tag(), "x" * (room + 1))
+
+
 @pytest.mark.parametrize(("own", "letters"), [("x" * 1000, 1000), ("€" * 330, 330)])
 def test_what_slurm_would_not_take_is_refused_with_the_bytes_that_it_has(own: str, letters: int) -> None:
     assert letters == len(own)
