@@ -16,7 +16,7 @@ FOR_EVER_S = 600
 """Longer than any test waits."""
 SCRIPT = """\
 #!/bin/sh
-case " $* " in *" {word}"*) echo $$ > {folder}/pid.new; mv {folder}/pid.new {folder}/pid; {then} ;; esac
+case " $* " in *" {word}"*) echo $$ >> {folder}/pids; {then} ;; esac
 exec /usr/bin/{program} "$@"
 """
 
@@ -39,15 +39,20 @@ class Stall:
 
     def reached(self) -> bool:
         """Whether somebody waits for it."""
-        return (self.folder / "pid").exists()
+        return bool(self._pids())
 
     def until_reached(self) -> None:
         wait_until(self.reached, f"{self.program} is run")
 
     def end(self) -> None:
         """It never answers any more."""
-        if self.reached():
-            kill(int((self.folder / "pid").read_text("utf-8")))
+        for pid in self._pids():
+            kill(pid)
+
+    def _pids(self) -> list[int]:
+        """Of all that stand still: it may be asked several things at once."""
+        file = self.folder / "pids"
+        return [int(pid) for pid in file.read_text("utf-8").split()] if file.exists() else []
 
 
 def stalled(site: Site, program: str, name: str, word: str = "", *, seconds: float = FOR_EVER_S) -> Stall:

@@ -138,7 +138,8 @@ def test_a_running_job_that_may_pause_is_requeued_and_goes_on_in_the_cleaner_pla
     assert (clean_hour(), "fr", "BeginTime") == (int(seen["start"]), seen["partition"], seen["reason"])
     assert f"runs={began}-" in seen["comment"]
     assert "paused=yes" in seen["comment"]
-    site.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    # not at once: a requeued job that starts in the second in which it stopped fails
+    site.run("scontrol", "update", f"JobId={job}", f"StartTime=uts{now() + 3}")
     wait_until(lambda: site.state(job) == "RUNNING", "it runs again")
     output = site.home / f"slurm-{job}.out"
     wait_until(lambda: "run 1" in site.root("cat", str(output)), "it counts its restart")

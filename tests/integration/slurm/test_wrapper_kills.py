@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,11 @@ STEPS = {
     "update": ("scontrol", "update"),
     "release": ("scontrol", "release"),
 }
+UNHEARD = """\
+#!/bin/sh
+case " $* " in *" --hold "*) /usr/bin/sbatch "$@" >/dev/null; sleep 4; echo "Socket timed out" >&2; exit 1 ;; esac
+exec /usr/bin/sbatch "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ def scene() -> Iterator[Scene]:
             stalls.append(killed_at(site, step, program, word))
         stalls.append(killed_at(site, "quiet", "squeue", "", "-Q"))
         stalls.append(killed_at(site, "waiting", "squeue", "", "--wait"))
+        waiting = session_of(site, number(site, "waiting"))
         stalls.append(killed_at(site, "array", "scontrol", "release", "-a", "0-3"))
         stalls.append(killed_at(site, "parts", "squeue", "", "-n1", ":", "-n1"))
         stalls.append(
@@ -86,6 +93,7 @@ def scene() -> Iterator[Scene]:
         yield Scene(site, clean, began_s)
         for stall in stalls:
             stall.end()
+        kill(waiting)  # it would wait for its job for ever
 
 
 def killed_at(site: Site, name: str, program: str, word: str, *options: str) -> Stall:
@@ -109,7 +117,7 @@ def killed_while_sbatch_runs(site: Site) -> None:
 
 
 def killed_at_random(site: Site) -> None:
-    dice = random.Random(7)
+    dice = random.Random(int(os.environ.get("CLEANHOURS_SEED", "7")))
     for turn in range(AT_RANDOM):
         process = site.start(*WRAPPER, "--carbon", "max-delay=12h", "-J", f"random-{turn}", *WORK)
         time.sleep(dice.uniform(0, 0.5))
@@ -199,6 +207,24 @@ def test_an_sbatch_that_goes_on_for_minutes_is_waited_for(scene: Scene) -> None:
     site.cleanhours("controller", "--once", environment=elsewhere)
     assert "JobHeldUser" != scene.job("slow")["reason"]
     assert [] == kept(site, "slow")
+
+
+def test_an_sbatch_that_gave_up_and_was_heard_all_the_same_holds_no_job(scene: Scene) -> None:
+    """On a busy site it is told nothing in time, and Slurm has the job."""
+    site, elsewhere = scene.site, other_state(scene.site, "unheard")
+    unheard = site.home / "unheard.sh"
+    unheard.write_text(UNHEARD, "utf-8")
+    unheard.chmod(0o755)
+
+    refused = site.wrapper("--carbon", "max-delay=12h", "-J", "unheard", *WORK, check=False,
+                           environment={"CLEANHOURS_SBATCH": str(unheard), **elsewhere})  # fmt: skip
+
+    assert (1, "", "Socket timed out\n") == (refused.returncode, refused.stdout, refused.stderr)
+    kill_watchdog(site, "unheard")
+    grow_old(site, "unheard")
+    site.cleanhours("controller", "--once", environment=elsewhere)
+    assert "JobHeldUser" != scene.job("unheard")["reason"]
+    assert [] == kept(site, "unheard")
 
 
 def test_a_record_that_is_none_hinders_nobody(scene: Scene) -> None:
@@ -322,6 +348,12 @@ def listening(site: Site, program: str, file: Path) -> dict[str, str]:
     (folder / program).chmod(0o755)
     folder.chmod(0o755)
     return {"PATH": f"{folder}:{site.variables['PATH']}"}
+
+
+def session_of(site: Site, job: str) -> int:
+    """Of the sbatch that submitted it."""
+    found = (json.loads(file.read_text("utf-8")) for file in submissions(site).glob("*.json"))
+    return next(int(record["session"]) for record in found if record["job"] == job)
 
 
 def other_state(site: Site, name: str) -> dict[str, str]:
