@@ -102,10 +102,9 @@ def ticks(site: Site) -> Iterator[Figure]:
         while done:
             _, done, _ = _tick(reconciler.tick, cluster)
         spent, done, calls = _tick(reconciler.tick, cluster)
-        yield Figure(
-            f"a tick that finds nothing to do, {JOBS:,} waiting jobs", "≤ 1 s", spent, "s", spent <= 1
-        )
-        yield Figure("commands of Slurm in it", "≤ 1", calls, "", calls <= 1)
+        name = f"a tick over {JOBS:,} waiting jobs whose plans are written, {done} told"
+        yield Figure(name, "≤ 1 s", spent, "s", spent <= 1)
+        yield Figure("commands of Slurm in it, besides", "≤ 1", calls - done, "", calls - done <= 1)
     finally:
         world.close()
         del os.environ["SLURM_CONF"]
