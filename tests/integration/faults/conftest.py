@@ -74,20 +74,19 @@ def controller() -> Iterator[Callable[[Shell], subprocess.Popen[str]]]:
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
 
 
 def this_hour() -> datetime:
     return SystemClock().now().replace(minute=0, second=0, microsecond=0)
 
 
-def soon(met: Callable[[], object], seconds: float = 30) -> None:
+def soon(met: Callable[[], object], seconds: float = 90) -> None:
     """Waits until something is so, and fails when it has not come true by then."""
-    for _ in range(int(seconds * 20)):
-        if met():
-            return
+    give_up = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < give_up, f"not within {seconds} s"
         time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
 
 
 def leave_nothing(shell: Shell) -> None:

@@ -49,7 +49,7 @@ def test_a_locked_database_loses_nothing(filed: Shell, controller: StartControll
     soon(lambda: not filed.json("jobs"))
     assert leading.poll() is None
     leading.send_signal(signal.SIGTERM)
-    leading.communicate(timeout=30)
+    leading.communicate(timeout=90)
     filed.run("controller", "--once")
     assert ["after", "before", "meanwhile"] == sorted(run["job"] for run in filed.json("report")["runs"])
 
@@ -89,6 +89,6 @@ def test_a_full_disk_costs_no_deadline_and_no_row(
     ballast.unlink()
     soon(lambda: not filed.json("jobs"))
     leading.send_signal(signal.SIGTERM)
-    leading.communicate(timeout=30)
+    leading.communicate(timeout=90)
     filed.run("controller", "--once")
     assert "meanwhile" in {run["job"] for run in filed.json("report")["runs"]}

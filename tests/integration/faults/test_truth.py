@@ -56,7 +56,7 @@ def test_report_ledger_and_metrics_agree_and_counters_do_not_fall(filed: Shell) 
     for _ in range(2):  # and once more after a restart
         leading, page = scraped(filed)
         leading.send_signal(signal.SIGTERM)
-        leading.communicate(timeout=30)
+        leading.communicate(timeout=90)
         assert energy_mj == round(total(page, "energy_joules_total") * 1_000)
         assert emissions_ug == round(total(page, "emissions_grams_total") * 1_000_000)
         assert baseline_ug == round(total(page, "emissions_baseline_grams_total") * 1_000_000)
@@ -73,7 +73,7 @@ def test_what_a_job_is_called_is_a_label_and_no_line(filed: Shell) -> None:
 
     leading, page = scraped(filed)
     leading.send_signal(signal.SIGTERM)
-    leading.communicate(timeout=30)
+    leading.communicate(timeout=90)
 
     (labels,) = [labels for family, labels, _ in SAMPLE.findall(page) if family == "cleanhours_job_state"]
     shown = name.replace("\\", "\\\\").replace('"', '\\"')
@@ -95,6 +95,6 @@ def test_nothing_listens_beyond_this_machine(filed: Shell) -> None:
         mine = [row[1] for row in listening if row[3] == "0A" and f"socket:[{row[9]}]" in sockets]
     finally:
         leading.send_signal(signal.SIGTERM)
-        leading.communicate(timeout=30)
+        leading.communicate(timeout=90)
 
     assert ["0100007F"] == [address.partition(":")[0] for address in mine]

@@ -75,7 +75,7 @@ class Running:
     def leave(self) -> int:
         """Asks it to go (SIGTERM); its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=90)
 
 
 @dataclass

@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 JOBS, KILLS = 200, 50
 RUN = timedelta(seconds=1)
-SHORTEST_MARGIN_S, MARGIN_DEATHS = 45.0, 16
-"""A release may be late by so many deaths: two of three die before they have done anything."""
+SHORTEST_MARGIN_S, MARGIN_DEATHS = 90.0, 40
+"""A release may be late by so many deaths: two of three die before they have done anything, and the machine may slow down."""
 LONGEST_S = 5.0
 """How long one that has nothing to do may live."""
 
@@ -157,17 +157,15 @@ def product(control_plane: ControlPlane, namespace: str, tmp_path: Path, pace: P
 def test_two_hundred_jobs_survive_fifty_deaths_of_their_controller(
     product: Product, namespace: str, server: Server, pace: Pace, seed: int
 ) -> None:
-    """Due all the time, and for as long as the dying goes on, however fast this machine starts a controller."""
+    """Some are due all the time, for as long as the dying goes on, however fast this machine is."""
     chance = random.Random(seed)
-    first, span = now() + timedelta(seconds=5), timedelta(seconds=KILLS * pace.death_s)
-    jobs = [
-        held_job(f"job-{number}", due_at(first + chance.random() * span, RUN, pace.margin))
-        for number in range(JOBS)
-    ]
-    server.create_all(namespace, jobs)
-
     victims = Victims(product, server)
-    for _ in range(KILLS):
+    for death in range(KILLS):
+        due = [now() + timedelta(seconds=chance.random() * 3 * pace.death_s) for _ in range(JOBS // KILLS)]
+        server.create_all(
+            namespace,
+            [held_job(f"job-{death}-{one}", due_at(at, RUN, pace.margin)) for one, at in enumerate(due)],
+        )
         victims.one_more(chance, pace)
     last = product.start()
 

@@ -77,7 +77,7 @@ def controller(shell: Shell) -> Iterator[Callable[[], subprocess.Popen[str]]]:
     yield start
     for process in started:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=90)
 
 
 def test_a_job_waits_for_the_clean_seconds_and_starts_in_them(
@@ -177,7 +177,7 @@ def test_the_controller_leaves_on_sigterm_and_jobs_stay(
 
     leading.send_signal(signal.SIGTERM)
 
-    assert 0 == leading.wait(timeout=20)
+    assert 0 == leading.wait(timeout=90)
     assert ["held"] == [job["state"] for job in shell.json("jobs")]
 
 

@@ -139,7 +139,7 @@ def test_others_are_told_nothing(advising: Advising, options: tuple[str, ...]) -
 def test_somebody_who_waits_for_an_answer_is_told_nothing(advising: Advising) -> None:
     advising.write()
 
-    assert "carbon" not in advising.slurm.run("srun", "-t", "60", "true", timeout=20).stderr
+    assert "carbon" not in advising.slurm.run("srun", "-t", "60", "true", timeout=90).stderr
 
 
 def test_a_deadline_that_a_delay_could_miss_is_warned_of(advising: Advising) -> None:

@@ -96,7 +96,7 @@ def test_controllers_killed_at_any_moment_lose_nothing_and_repeat_nothing(site: 
         wait_until(lambda: len(report(site)) == JOBS, "all are accounted", patience_s=30)
     finally:
         controller.terminate()
-        controller.communicate(timeout=30)
+        controller.communicate(timeout=90)
     site.cleanhours("controller", "--once")
 
     assert Counter(deadlines.keys()) == Counter(one.name for one in ran(site))

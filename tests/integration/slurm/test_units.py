@@ -54,7 +54,7 @@ def test_a_service_starts_a_controller_with_options_that_exist(name: str) -> Non
 
     assert "cleanhours" == Path(program).name
     assert "controller" == options[-1]
-    subprocess.run([CLEANHOURS, *options, "--help"], check=True, capture_output=True, timeout=30)
+    subprocess.run([CLEANHOURS, *options, "--help"], check=True, capture_output=True, timeout=90)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -149,7 +149,7 @@ def test_the_crontab_has_one_line_for_cron_and_its_job_options_for_scrontab() ->
     assert 5 == len(when.split())
     arguments = shlex.split(command.partition(" >")[0])
     assert ["controller", "--once"] == arguments
-    subprocess.run([CLEANHOURS, *arguments, "--help"], check=True, capture_output=True, timeout=30)
+    subprocess.run([CLEANHOURS, *arguments, "--help"], check=True, capture_output=True, timeout=90)
 
 
 @pytest.mark.integration

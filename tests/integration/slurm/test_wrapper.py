@@ -315,7 +315,7 @@ def test_whoever_is_interrupted_leaves_no_job_held(site: Site, number: signal.Si
 
     _signal(process, number)
 
-    process.communicate(timeout=20)
+    process.communicate(timeout=90)
     assert 128 + number == process.returncode
     wait_until(lambda: site.show(site.jobs()[0])["reason"] != "JobHeldUser", "it is let go")
     assert [] == _records(site)

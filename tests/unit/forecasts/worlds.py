@@ -49,7 +49,7 @@ class Neso:
             def do_GET(self) -> None:
                 service.asked.append(self.path)
                 if service.silent is not None:
-                    service.silent.wait(5)
+                    service.silent.wait(30)
                     self.close_connection = True
                     return
                 status, text = service.answers.pop(0) if service.answers else service.answer(self.path)

@@ -167,7 +167,7 @@ class Site:
         wait_until(lambda: not _alive(pid), f"{daemon} ends")
 
     def start_again(self, daemon: str = "slurmctld") -> None:
-        subprocess.run([f"/usr/sbin/{daemon}", "-f", self.config], check=True, timeout=30, env=self.variables)
+        subprocess.run([f"/usr/sbin/{daemon}", "-f", self.config], check=True, timeout=90, env=self.variables)
         wait_until(lambda: self.run("scontrol", "ping", check=False).returncode == 0, f"{daemon} answers")
 
 
