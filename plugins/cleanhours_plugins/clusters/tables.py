@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from cleanhours.domain.times import DURATION_WORDS, parse_duration
 
-_TIMES: Final = frozenset({"deadline", "max-delay"})
+TIMES: Final = frozenset({"deadline", "max-delay"})
+"""Words about time: who says one of them asks us to choose the start."""
 
 Reader = Callable[[Any], Any]
 """A value as the file has it -> the setting. Raises ValueError saying what would be right."""
@@ -54,5 +55,5 @@ def only(word: str) -> Reader:
 
 def words_over(usual: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """What is said, over what is usual. A word about time takes the place of all the usual ones about it."""
-    timed = not _TIMES.isdisjoint(own)
-    return {**{word: text for word, text in usual.items() if not (timed and word in _TIMES)}, **own}
+    timed = not TIMES.isdisjoint(own)
+    return {**{word: text for word, text in usual.items() if not (timed and word in TIMES)}, **own}

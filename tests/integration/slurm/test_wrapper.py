@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from cleanhours.adapters.clock import SystemClock
 from tests.integration.slurm.site import Site, wait_until
+from tests.integration.slurm.worlds import (
+    HOUR,
+    clean_hour,
+    dirty_at_first,
+    only_job,
+    records,
+    script,
+    slowed,
+    write_settings,
+)
 
 pytestmark = pytest.mark.integration
 
-SETTINGS = """\
-[clusters.slurm]
-type = "slurm"
-
-[locations.de]
-zone = "DE"
-match = {{partition = "de"}}
-
-[locations.fr]
-zone = "FR"
-match = {{partition = "fr"}}
-
-[forecasts]
-chain = ["csv:{forecast}"]
-"""
-HOUR = 3600
 SCRIPT = """\
 #!/bin/bash
 #SBATCH -t 30 {options}
@@ -41,40 +33,32 @@ sleep 60
 
 @pytest.fixture
 def site(slurm: Site) -> Site:
-    """With settings, and a forecast: dirty for two hours in both zones, then clean; France cleaner than Germany."""
-    begins = int(SystemClock().now().timestamp()) // HOUR * HOUR
-    rows = ["time,DE,FR"]
-    rows += [
-        f"{_instant(begins + n * HOUR)},{500 if n < 3 else 100},{400 if n < 3 else 50}" for n in range(30)
-    ]
-    forecast = slurm.home / "forecast.csv"
-    forecast.write_text("\n".join(rows) + "\n", "utf-8")
-    forecast.chmod(0o644)
-    slurm.settings(SETTINGS.format(forecast=forecast))
+    """Dirty for two hours in both zones, then clean; France cleaner than Germany."""
+    write_settings(slurm, dirty_at_first)
     return slurm
 
 
 def test_a_job_waits_for_its_clean_hour_and_says_so(site: Site) -> None:
     done = site.wrapper("--carbon", "max-delay=12h", "-t", "30", "-p", "de", "--wrap", "true")
 
-    job = _only_job(done.stdout)
+    job = only_job(done.stdout)
     assert f"Submitted batch job {job}\n" == done.stdout
     assert "cleanhours: Start " in done.stderr
     assert "(lowest-window)" in done.stderr
     assert ("PENDING", "de") == (site.state(job), site.show(job)["partition"])
-    assert _clean_hour() == int(site.show(job)["start"])
+    assert clean_hour() == int(site.show(job)["start"])
     assert "JobHeldUser" != site.show(job)["reason"]
-    assert [] == _records(site)
+    assert [] == records(site)
 
 
 def test_words_stand_in_the_script_the_environment_or_the_option_the_last_wins(site: Site) -> None:
-    script = _script(site, words="max-delay=12h power=100W")
+    file = _script(site, words="max-delay=12h power=100W")
 
-    by_line = _tag(site, site.wrapper(script).stdout)
-    by_environment = _tag(site, site.wrapper(script, environment={"CLEANHOURS_JOB": "power=200W"}).stdout)
+    by_line = _tag(site, site.wrapper(file).stdout)
+    by_environment = _tag(site, site.wrapper(file, environment={"CLEANHOURS_JOB": "power=200W"}).stdout)
     by_option = _tag(
         site,
-        site.wrapper("--carbon=deadline=+20h", script, environment={"CLEANHOURS_JOB": "power=200W"}).stdout,
+        site.wrapper("--carbon=deadline=+20h", file, environment={"CLEANHOURS_JOB": "power=200W"}).stdout,
     )
 
     assert "power=100W" in by_line
@@ -86,20 +70,20 @@ def test_words_stand_in_the_script_the_environment_or_the_option_the_last_wins(s
 def test_a_job_goes_to_the_cleaner_partition_of_those_that_it_offers(site: Site) -> None:
     done = site.wrapper("--carbon", "max-delay=12h locations=de,fr", "-t", "30", "--wrap", "true")
 
-    assert "fr" == site.show(_only_job(done.stdout))["partition"]
+    assert "fr" == site.show(only_job(done.stdout))["partition"]
 
 
 def test_a_partition_that_was_asked_for_narrows_the_choice(site: Site) -> None:
     done = site.wrapper("--carbon", "max-delay=12h locations=de,fr", "-t", "30", "-p", "de", "--wrap", "true")
 
-    assert "de" == site.show(_only_job(done.stdout))["partition"]
+    assert "de" == site.show(only_job(done.stdout))["partition"]
 
 
 @pytest.mark.parametrize("words", ["dedline=+12h", "max-delay=soon power=6", "max-delay=6h locations=mars"])
 def test_wrong_words_are_all_named_and_the_job_runs_as_if_submitted_by_sbatch(site: Site, words: str) -> None:
     done = site.wrapper("--carbon", words, "-t", "30", "-p", "de", "--wrap", "sleep 60")
 
-    job = _only_job(done.stdout)
+    job = only_job(done.stdout)
     assert "the job runs as if submitted by sbatch" in done.stderr
     for word in words.split():
         name = word.partition("=")[0]
@@ -112,14 +96,14 @@ def test_an_impossible_deadline_is_said_and_the_job_runs_at_once(site: Site) -> 
     done = site.wrapper("--carbon", "deadline=+10m", "-t", "30", "-p", "de", "--wrap", "sleep 60")
 
     assert "(no-slack)" in done.stderr
-    wait_until(lambda: site.state(_only_job(done.stdout)) == "RUNNING", "it runs")
+    wait_until(lambda: site.state(only_job(done.stdout)) == "RUNNING", "it runs")
 
 
 def test_a_job_without_words_is_sbatch_s_alone(site: Site) -> None:
     done = site.wrapper("-t", "30", "-p", "de", "--wrap", "sleep 60")
 
     assert "" == done.stderr
-    wait_until(lambda: site.state(_only_job(done.stdout)) == "RUNNING", "it runs")
+    wait_until(lambda: site.state(only_job(done.stdout)) == "RUNNING", "it runs")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +129,7 @@ def test_what_sbatch_refuses_is_refused_with_its_words_and_its_status(site: Site
     bare = site.run("sbatch", "-p", "nowhere", "--wrap", "true", check=False)
 
     assert (bare.returncode, bare.stdout, bare.stderr) == (ours.returncode, ours.stdout, ours.stderr)
-    assert [] == _records(site)
+    assert [] == records(site)
 
 
 def test_a_question_submits_nothing(site: Site) -> None:
@@ -153,33 +137,46 @@ def test_a_question_submits_nothing(site: Site) -> None:
 
     assert "to start at" in done.stderr
     assert [] == site.jobs()
-    assert [] == _records(site)
+    assert [] == records(site)
+
+
+@pytest.mark.parametrize("option", ["--version", "-V", "--help", "--usage"])
+def test_a_question_about_sbatch_waits_for_no_script(site: Site, option: str) -> None:
+    """Standard input is an open pipe on which nothing ever comes, as under a program that keeps it."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "wb"):
+        asking = site.start(*site.words("cleanhours.apps.sbatch", "main"), option, stdin=reading)
+        said, _ = asking.communicate(timeout=90)
+
+    # --help says what is ours first
+    assert said.endswith(site.run("sbatch", option).stdout)
+    assert 0 == asking.returncode
 
 
 @pytest.mark.parametrize("by", ["option", "script"])
 def test_its_owner_s_own_hold_is_left_to_him(site: Site, by: str) -> None:
-    script = _script(site, words="max-delay=12h", options="--hold" if by == "script" else "")
-    done = site.wrapper(*(["-H"] if by == "option" else []), script)
+    file = _script(site, words="max-delay=12h", options="--hold" if by == "script" else "")
+    done = site.wrapper(*(["-H"] if by == "option" else []), file)
 
-    job = _only_job(done.stdout)
+    job = only_job(done.stdout)
     assert "JobHeldUser" == site.show(job)["reason"]
     assert "cleanhours:v1;" in site.show(job)["comment"]
-    assert [] == _records(site)
+    assert [] == records(site)
 
 
 def test_its_owner_s_own_hold_is_left_to_him_where_slurm_is_slow(site: Site) -> None:
-    script = _script(site, words="max-delay=12h", options="--hold")
-    done = site.wrapper(script, environment=_slow(site, "squeue", seconds=20))
+    file = _script(site, words="max-delay=12h", options="--hold")
+    done = site.wrapper(file, environment=slowed(site, "squeue", 20))
 
     assert "no plan within 2 s" in done.stderr
-    assert "JobHeldUser" == site.show(_only_job(done.stdout))["reason"]
+    assert "JobHeldUser" == site.show(only_job(done.stdout))["reason"]
 
 
 def test_its_owner_s_own_begin_is_never_undercut(site: Site) -> None:
-    begin = _clean_hour() + 2 * HOUR
+    begin = clean_hour() + 2 * HOUR
     done = site.wrapper("--carbon", "max-delay=12h", f"--begin=uts{begin}", "-t", "30", "--wrap", "true")
 
-    assert begin <= int(site.show(_only_job(done.stdout))["start"])
+    assert begin <= int(site.show(only_job(done.stdout))["start"])
 
 
 def test_slurm_s_own_deadline_is_never_run_into(site: Site) -> None:
@@ -187,14 +184,14 @@ def test_slurm_s_own_deadline_is_never_run_into(site: Site) -> None:
         "--carbon", "max-delay=20h", "--deadline=now+2hours", "-t", "30", "-p", "de", "--wrap", "sleep 60"
     )
 
-    wait_until(lambda: site.state(_only_job(done.stdout)) == "RUNNING", "it runs before it would be killed")
+    wait_until(lambda: site.state(only_job(done.stdout)) == "RUNNING", "it runs before it would be killed")
 
 
 def test_the_owner_s_comment_stays_beside_ours(site: Site) -> None:
     own = 'for the paper | draft "2"\nsecond line'
     done = site.wrapper("--carbon", "max-delay=12h", "--comment", own, "-t", "30", "--wrap", "true")
 
-    comment = site.show(_only_job(done.stdout))["comment"]
+    comment = site.show(only_job(done.stdout))["comment"]
     assert comment.startswith(own)
     assert "cleanhours:v1;" in comment
 
@@ -203,15 +200,15 @@ def test_a_script_from_standard_input_keeps_its_name_and_its_words(site: Site) -
     text = SCRIPT.format(options="-J from-stdin", words="max-delay=12h")
     done = site.wrapper(input=text)
 
-    assert _clean_hour() == int(site.show(_only_job(done.stdout))["start"])
+    assert clean_hour() == int(site.show(only_job(done.stdout))["start"])
 
 
 def test_an_array_waits_as_a_whole(site: Site) -> None:
     done = site.wrapper("--carbon", "max-delay=12h", "-a", "0-3%2", "-t", "30", "-p", "de", "--wrap", "true")
 
-    base = _only_job(done.stdout)
+    base = only_job(done.stdout)
     assert [f"{base}_[0-3%2]"] == site.jobs()
-    assert _clean_hour() == int(site.show(base)["start"])
+    assert clean_hour() == int(site.show(base)["start"])
 
 
 def test_a_heterogeneous_job_waits_as_a_whole(site: Site) -> None:
@@ -219,24 +216,23 @@ def test_a_heterogeneous_job_waits_as_a_whole(site: Site) -> None:
         "--carbon", "max-delay=12h", "-n1", "-t", "30", "-p", "de", ":", "-n1", "-p", "fr", "--wrap", "true"
     )
 
-    leader = _only_job(done.stdout)
+    leader = only_job(done.stdout)
     starts = site.root("env", "SLURM_TIME_FORMAT=%s", "squeue", "-h", "-o", "%i %S").split("\n")
-    assert f"{leader}+0 {_clean_hour()}" in starts
+    assert f"{leader}+0 {clean_hour()}" in starts
 
 
 def test_a_dependent_job_keeps_its_dependency(site: Site) -> None:
     first = site.sbatch("--hold", "-t", "30", "--wrap", "true")
     done = site.wrapper("--carbon", "max-delay=12h", "-d", f"afterok:{first}", "-t", "30", "--wrap", "true")
 
-    job = _only_job(done.stdout)
+    job = only_job(done.stdout)
     wait_until(lambda: site.show(job)["reason"] == "Dependency", "it waits for the first")
     assert "cleanhours:v1;" in site.show(job)["comment"]
 
 
 def test_waiting_for_the_job_waits_and_exits_as_it_did(site: Site) -> None:
-    script = site.home / "three.sh"
-    script.write_text("#!/bin/bash\n#SBATCH -t 1\n#CARBON deadline=+1m\nexit 3\n", "utf-8")
-    done = site.wrapper("-W", script, check=False, timeout=60)
+    file = script(site, "#!/bin/bash\n#SBATCH -t 1\n#CARBON deadline=+1m\nexit 3\n")
+    done = site.wrapper("-W", file, check=False, timeout=60)
 
     assert 3 == done.returncode
     assert done.stdout.startswith("Submitted batch job ")
@@ -255,14 +251,14 @@ def test_it_finds_the_real_one_when_it_is_linked_as_sbatch(site: Site) -> None:
     done = site.run("sbatch", "--parsable", "-t", "30", "--wrap", "true",
                     environment={"PATH": path, "CLEANHOURS_JOB": "max-delay=12h"})  # fmt: skip
 
-    assert _clean_hour() == int(site.show(done.stdout.strip())["start"])
+    assert clean_hour() == int(site.show(done.stdout.strip())["start"])
 
 
 def test_the_zone_of_the_terminal_changes_no_start(site: Site) -> None:
     done = site.wrapper("--carbon", "max-delay=12h", "-t", "30", "-p", "de", "--wrap", "true",
                         environment={"TZ": "America/New_York"})  # fmt: skip
 
-    assert _clean_hour() == int(site.show(_only_job(done.stdout))["start"])
+    assert clean_hour() == int(site.show(only_job(done.stdout))["start"])
 
 
 def test_what_a_user_set_for_slurm_s_own_commands_changes_nothing(site: Site) -> None:
@@ -274,7 +270,7 @@ def test_what_a_user_set_for_slurm_s_own_commands_changes_nothing(site: Site) ->
         "--carbon", "max-delay=12h", "-t", "30", "-p", "de", "--wrap", "true", environment=strange
     )
 
-    assert _clean_hour() == int(site.show(_only_job(done.stdout))["start"])
+    assert clean_hour() == int(site.show(only_job(done.stdout))["start"])
 
 
 def test_without_any_settings_the_job_is_planned_at_the_usual_place(slurm: Site) -> None:
@@ -283,7 +279,7 @@ def test_without_any_settings_the_job_is_planned_at_the_usual_place(slurm: Site)
                          environment={"CLEANHOURS_FORECASTS__CHAIN": "climatology"})  # fmt: skip
 
     assert "cleanhours: Start " in done.stderr
-    assert "home=local" in slurm.show(_only_job(done.stdout))["comment"]
+    assert "home=local" in slurm.show(only_job(done.stdout))["comment"]
 
 
 def test_wrong_settings_are_said_and_the_job_runs(site: Site) -> None:
@@ -292,7 +288,7 @@ def test_wrong_settings_are_said_and_the_job_runs(site: Site) -> None:
 
     assert "unknown key 'pol'" in done.stderr
     assert "the job runs as if submitted by sbatch" in done.stderr
-    wait_until(lambda: site.state(_only_job(done.stdout)) == "RUNNING", "it runs")
+    wait_until(lambda: site.state(only_job(done.stdout)) == "RUNNING", "it runs")
 
 
 def test_where_nothing_can_be_written_the_job_is_submitted_without_a_plan(site: Site) -> None:
@@ -302,92 +298,37 @@ def test_where_nothing_can_be_written_the_job_is_submitted_without_a_plan(site: 
                         environment={"XDG_STATE_HOME": str(blocked)})  # fmt: skip
 
     assert "no record can be written" in done.stderr
-    wait_until(lambda: site.state(_only_job(done.stdout)) == "RUNNING", "it runs")
+    wait_until(lambda: site.state(only_job(done.stdout)) == "RUNNING", "it runs")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_whoever_is_interrupted_leaves_no_job_held(site: Site, number: signal.Signals) -> None:
-    slow = _slow(site, "squeue", seconds=20)
+    slow = slowed(site, "squeue", 20)
     process = site.start(*site.words("cleanhours.apps.sbatch", "main"), "--carbon", "max-delay=6h", "-t", "30",
                          "--wrap", "sleep 60", environment=slow)  # fmt: skip
     # its record tells it sooner than Slurm: planning takes two seconds at most, and then there is nothing to interrupt
     wait_until(lambda: _answered(site), "it is submitted")
 
-    _signal(process, number)
+    process.send_signal(number)
 
     process.communicate(timeout=90)
     assert 128 + number == process.returncode
     wait_until(lambda: site.show(site.jobs()[0])["reason"] != "JobHeldUser", "it is let go")
-    assert [] == _records(site)
+    assert [] == records(site)
 
 
 def test_a_slow_slurm_costs_two_seconds_and_no_plan(site: Site) -> None:
     done = site.wrapper("--carbon", "max-delay=6h", "-t", "30", "-p", "de", "--wrap", "sleep 60",
-                        environment=_slow(site, "squeue", seconds=20))  # fmt: skip
+                        environment=slowed(site, "squeue", 20))  # fmt: skip
 
     assert "no plan within 2 s" in done.stderr
-    wait_until(lambda: site.state(_only_job(done.stdout)) == "RUNNING", "it runs")
-
-
-def _slow(site: Site, program: str, seconds: int) -> dict[str, str]:
-    """An environment in which one of Slurm's commands takes its time."""
-    folder = site.home / f"slow-{program}"
-    folder.mkdir(exist_ok=True)
-    script = folder / program
-    script.write_text(f'#!/bin/sh\nsleep {seconds}\nexec /usr/bin/{program} "$@"\n', "utf-8")
-    script.chmod(0o755)
-    folder.chmod(0o755)
-    return {"PATH": f"{folder}:{site.variables['PATH']}"}
-
-
-def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    process.send_signal(number)
-
-
-def _answered(site: Site) -> bool:
-    """Whether a submission under way has its number."""
-    folder = site.home / ".local" / "state" / "cleanhours" / "submissions"
-    return any('"job": ""' not in path.read_text("utf-8") for path in folder.glob("*.json"))
-
-
-def _records(site: Site) -> list[str]:
-    folder = site.home / ".local" / "state" / "cleanhours" / "submissions"
-    found = site.root("find", str(folder), "-name", "*.json", check=False).split()
-    return [json.dumps(Path(path).read_text("utf-8")) for path in found]
-
-
-def _only_job(printed: str) -> str:
-    found = re.search(r"\d+", printed)
-    assert found is not None, printed
-    return found[0]
-
-
-def _tag(site: Site, printed: str) -> str:
-    return site.show(_only_job(printed))["comment"]
-
-
-def _script(site: Site, words: str, options: str = "") -> Path:
-    path = site.home / "job.sh"
-    path.write_text(SCRIPT.format(words=words, options=options), "utf-8")
-    path.chmod(0o644)
-    return path
-
-
-def _clean_hour() -> int:
-    """When the forecast of these tests turns clean."""
-    return int(SystemClock().now().timestamp()) // HOUR * HOUR + 3 * HOUR
-
-
-def _instant(seconds: int) -> str:
-    from cleanhours.domain.times import format_instant, instant_of
-
-    return format_instant(instant_of(seconds))
+    wait_until(lambda: site.state(only_job(done.stdout)) == "RUNNING", "it runs")
 
 
 def test_a_job_is_not_moved_where_it_could_never_run(site: Site) -> None:
     done = site.wrapper("--carbon", "max-delay=12h locations=de,fr", "-t", "30", "-C", "de", "--wrap", "true")
 
-    assert "de" == site.show(_only_job(done.stdout))["partition"]
+    assert "de" == site.show(only_job(done.stdout))["partition"]
 
 
 def test_what_slurm_has_no_place_for_is_refused_with_its_words(site: Site) -> None:
@@ -397,3 +338,17 @@ def test_what_slurm_has_no_place_for_is_refused_with_its_words(site: Site) -> No
 
     assert (bare.returncode, bare.stdout, bare.stderr) == (ours.returncode, ours.stdout, ours.stderr)
     assert [] == site.jobs()
+
+
+def _answered(site: Site) -> bool:
+    """Whether a submission under way has its number."""
+    folder = site.home / ".local" / "state" / "cleanhours" / "submissions"
+    return any('"job": ""' not in path.read_text("utf-8") for path in folder.glob("*.json"))
+
+
+def _tag(site: Site, printed: str) -> str:
+    return site.show(only_job(printed))["comment"]
+
+
+def _script(site: Site, words: str, options: str = "") -> Path:
+    return script(site, SCRIPT.format(words=words, options=options))

@@ -21,7 +21,9 @@ _WARNED_S: Final = 300
 _ELIGIBLE: Final = frozenset({"Resources", "Priority"})
 """Reasons of a job that waits for room alone: its start is what Slurm expects, not what it was told."""
 _STOPPED_S: Final = 2
+"""From the end of a requeued run until its next may begin."""
 _MOVES: Final = "ClusterFeatures"
+
 Command = tuple[str, ...]
 """A program and its arguments."""
 

@@ -42,6 +42,7 @@ _NEXT_PART: Final = frozenset({"hetjob", "packjob"})
 
 
 _SCRIPT: Final = "the script"
+_QUESTIONS: Final = frozenset({"h", "help", "u", "usage", "V", "version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,11 @@ class Said:
     @property
     def held(self) -> bool:
         return "hold" in self.options or (_HELD in self.options and "ignore-pbs" not in self.options)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is a question about sbatch itself, which reads no script."""
+        return not self.options.isdisjoint(_QUESTIONS)
 
     @property
     def placed(self) -> bool:

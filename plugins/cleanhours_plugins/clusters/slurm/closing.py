@@ -31,10 +31,13 @@ log = logging.getLogger(__name__)
 _LAG: Final = timedelta(minutes=2)
 """So long Slurm's database is waited for: what is told without its energy is settled without it."""
 _NO_ACCOUNTS: Final = "accounting storage is disabled"
+"""What sacct says where there is no database (22.05); any other fault may pass."""
 _AGAIN_S: Final = 600.0
 """Between two questions to accounts that are not kept."""
-_FARTHEST: Final = timedelta(days=3)
-"""How far back a starting controller looks where it accounts for everybody: a busy site ends thousands of jobs a day."""
+_FARTHEST: Final = timedelta(days=30)
+"""How far back one's own jobs are looked for: Slurm keeps years of them, and may refuse to tell so many at once."""
+_FARTHEST_OF_ALL: Final = timedelta(days=3)
+"""The same where everybody's are accounted: a busy site ends thousands of jobs a day."""
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ class Accounts:
     slurm: Slurm
     everybody: bool
     kept: bool = True
+    _unread: bool = False
     _asked_at_s: float = float("-inf")
 
     def histories(
@@ -54,7 +58,7 @@ class Accounts:
             return None
         self._asked_at_s = time.monotonic()
         uids = () if self.everybody else (os.getuid(),)
-        start = max(since, now - _FARTHEST) if self.everybody else since
+        start = max(since, now - (_FARTHEST_OF_ALL if self.everybody else _FARTHEST))
         try:
             nonce = secrets.token_hex(8)
             ended = read_accounts(
@@ -71,13 +75,15 @@ class Accounts:
                 found += read_accounts(answer, nonce)
         except Refused as fault:
             if _NO_ACCOUNTS not in str(fault):
-                log.warning("Slurm's accounts cannot be read: %s", fault)
+                if not self._unread:
+                    log.warning("Slurm's accounts cannot be read: %s", fault)
+                self._unread = True
                 return {}
             if self.kept:
                 log.info("Slurm keeps no accounts here, our own records must do: %s", fault)
             self.kept = False
             return None
-        self.kept = True
+        self.kept, self._unread = True, False
         return histories(found)
 
 

@@ -20,7 +20,7 @@ from cleanhours.domain.locations import Room
 from cleanhours.domain.plans import FORCED, Plan
 from cleanhours.domain.times import epoch
 from cleanhours.ports import Context
-from cleanhours_plugins.clusters.slurm.acting import Orders, orders
+from cleanhours_plugins.clusters.slurm.acting import orders
 from cleanhours_plugins.clusters.slurm.asking import (
     Remembered,
     Seen,
@@ -31,7 +31,7 @@ from cleanhours_plugins.clusters.slurm.asking import (
 )
 from cleanhours_plugins.clusters.slurm.calling import Refused, Slurm
 from cleanhours_plugins.clusters.slurm.closing import Accounts, Closing
-from cleanhours_plugins.clusters.slurm.ending import Ends, since
+from cleanhours_plugins.clusters.slurm.ending import Ends
 from cleanhours_plugins.clusters.slurm.jobs import ENDED, Known, Reporting, known_of, state_of
 from cleanhours_plugins.clusters.slurm.publishing import Publisher
 from cleanhours_plugins.clusters.slurm.recording import folder_of
@@ -111,17 +111,17 @@ class Desk:
             return made
         return _Made(known, state, plan, reporting.job(known, now, plan))
 
-    def finished(self, since_: datetime) -> Sequence[FinishedRun]:
+    def finished(self, since: datetime) -> Sequence[FinishedRun]:
         with self._lock:
             self._look()
             now, zones = self._context.clock.now(), self._settings.places.zones
-            ends = since(self._remembered(), since_)
+            ends = self._remembered().since(since)
             found = None
             if self._settings.accounting:
-                found = self._accounts.histories(since_, now, [end.known.seen.id for end in ends], zones)
+                found = self._accounts.histories(since, now, [end.known.seen.id for end in ends], zones)
             alive = frozenset(one.seen.id for one in self._known.values() if one.seen.state not in ENDED)
             runs = Closing(self._reporting(), zones, self._site.node_cpus, alive).runs(ends, found, now)
-            return [run for run in runs if run.finished_at >= since_]
+            return [run for run in runs if run.finished_at >= since]
 
     def capacity(self) -> Mapping[str, Room]:
         with self._lock:
@@ -184,16 +184,13 @@ class Desk:
             found = orders(known, decision, now, self._settings, self._site.requeue_delay_s)
             if found is None:
                 return "", 0
-            return self._tell(found), len(found.commands)
+            for program, *arguments in found.commands:
+                self._slurm.ask(program, *arguments)
         except (CleanhoursError, ValueError) as fault:
             self._asked_at_s = float("-inf")  # it is not as we thought: look again before the next decision
             return str(fault), 1
-
-    def _tell(self, found: Orders) -> str:
-        for program, *arguments in found.commands:
-            self._slurm.ask(program, *arguments)
         self._known[found.after.uid] = found.after
-        return ""
+        return "", len(found.commands)
 
     # -- looking ----------------------------------------------------------------------------------------------------
 

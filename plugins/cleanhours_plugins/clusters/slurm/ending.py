@@ -70,6 +70,11 @@ class Ends:
         if one.uid not in self.ended and (one.seen.node_list or one.tag.runs):
             self.ended[one.uid] = Ended(one, at, state, message)
 
+    def since(self, instant: datetime) -> list[Ended]:
+        """Those that ended at or after an instant, oldest first."""
+        found = (end for end in self.ended.values() if instant_of(end.at) >= instant)
+        return sorted(found, key=lambda end: end.at)
+
     def read(self, zones: Mapping[str, str]) -> None:
         """What an earlier process wrote; nothing where it cannot be read."""
         try:
@@ -134,13 +139,6 @@ def _how(seen: Seen) -> str:
 def segments_until(segments: Sequence[RunSegment], at: datetime) -> tuple[RunSegment, ...]:
     """The same, ended by then."""
     return tuple(one if one.end is not None else replace(one, end=max(at, one.start)) for one in segments)
-
-
-def since(ends: Ends, instant: datetime) -> list[Ended]:
-    """Those that ended at or after an instant, oldest first."""
-    return sorted(
-        (end for end in ends.ended.values() if instant_of(end.at) >= instant), key=lambda end: end.at
-    )
 
 
 def write_whole(path: Path, text: str, mode: int = 0o600) -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _STANDARD_INPUT: Final = frozenset({"", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
 _MOST_BYTES: Final = 4 * 2**20
 """No script that Slurm takes is longer (MaxScriptSize)."""
-_TIMES: Final = frozenset({"deadline", "max-delay"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Preview:
 def preview(arguments: Sequence[str]) -> Preview:
     """Reads the arguments and the script, from standard input too, which is kept for sbatch."""
     said = read_arguments(arguments)
-    if "wrap" in said.options:
+    if "wrap" in said.options or said.asks:
         return Preview(said, "")
     descriptor: int | None = None
     try:
@@ -64,11 +63,12 @@ def preview(arguments: Sequence[str]) -> Preview:
 def site_asks(context: Context, cluster: str) -> bool:
     """Whether jobs that say nothing are asked to wait here. Wrong settings ask for nothing: they are told to who asks."""
     from cleanhours.domain.errors import CleanhoursError
+    from cleanhours_plugins.clusters.tables import TIMES
 
     with suppress(CleanhoursError, OSError):
-        if not _TIMES.isdisjoint(context.default_words):
+        if not TIMES.isdisjoint(context.default_words):
             return True
         settings = getattr(context.cluster(cluster), "settings", None)
         tables = (*getattr(settings, "by_partition", {}).values(), *getattr(settings, "by_qos", {}).values())
-        return any(not _TIMES.isdisjoint(words) for words in tables)
+        return any(not TIMES.isdisjoint(words) for words in tables)
     return False

@@ -13,18 +13,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from types import FrameType
 from typing import IO, TYPE_CHECKING, Final
 
 from cleanhours_plugins.clusters.slurm import recording
 from cleanhours_plugins.clusters.slurm.arguments import Said
 from cleanhours_plugins.clusters.slurm.commands.sbatch import WORDS
+from cleanhours_plugins.clusters.slurm.interrupting import (
+    Stopped,
+    stopped_by_signals,
+    time_limit,
+    undisturbed,
+)
 from cleanhours_plugins.clusters.slurm.previewing import Preview
 from cleanhours_plugins.clusters.slurm.recording import Record
 from cleanhours_plugins.clusters.slurm.watchdog import leave_watchdog
@@ -41,14 +46,6 @@ _COULD_NOT: Final = 1
 _LOOK_S: Final = 0.05
 _REFUSED_S: Final = 3.0
 """An sbatch that failed later may not have been refused, but given up; see `MessageTimeout`."""
-
-
-class Stopped(BaseException):
-    """A signal, or the end of our time. No Exception, so that nobody on the way swallows it."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        super().__init__(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ def submit(real: str, arguments: Sequence[str], words: str, seen: Preview, conte
     if path is None:  # without a record nobody could repair what we break
         _tell("no record can be written: submitted without a plan")
         return subprocess.run([real, *arguments], stdin=seen.rewound(), check=False).returncode
-    with _signals():
+    with stopped_by_signals():
         try:
             return _submit(real, arguments, words, seen, (path, record), context)
         except Stopped as stopped:
@@ -217,7 +214,7 @@ def _plan_and_release(submitted: Submitted, said: Said, words: str, path: Path, 
 
     stopped: Stopped | None = None
     try:
-        with _time_limit(PLANNING_S):
+        with time_limit(PLANNING_S):
             from cleanhours_plugins.clusters.slurm.wishing import plan_job
 
             slurm, texts = Slurm(None, submitted.cluster or None), (os.environ.get(WORDS, ""), words)
@@ -241,18 +238,15 @@ def _release(submitted: Submitted, path: Path, said: Said) -> bool:
     from cleanhours.domain.errors import CleanhoursError
     from cleanhours_plugins.clusters.slurm.calling import Slurm
 
-    signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
-        if not said.held:
-            Slurm(None, submitted.cluster or None).ask("scontrol", "release", submitted.job)
-        path.unlink(missing_ok=True)
-    except CleanhoursError as fault:
-        _tell(f"{_said(fault)}: the job is released as soon as Slurm answers")
-        return False
-    else:
-        return True
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+    with undisturbed():
+        try:
+            if not said.held:
+                Slurm(None, submitted.cluster or None).ask("scontrol", "release", submitted.job)
+            path.unlink(missing_ok=True)
+        except CleanhoursError as fault:
+            _tell(f"{_said(fault)}: the job is released as soon as Slurm answers")
+            return False
+    return True
 
 
 def _said(fault: Exception) -> str:
@@ -280,37 +274,6 @@ def _stop(process: subprocess.Popen[bytes], number: int) -> None:
         process.send_signal(number)
     with suppress(subprocess.TimeoutExpired):
         process.wait(PLANNING_S)
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end what we do in order: the job is let go first."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise Stopped(number)
-
-    before: Mapping[int, object] = {
-        one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)  # type: ignore[arg-type]
-
-
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise Stopped(number)
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _user() -> str:

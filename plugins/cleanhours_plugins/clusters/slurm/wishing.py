@@ -32,10 +32,9 @@ from cleanhours_plugins.clusters.slurm.commands.sbatch import CLUSTER, USUAL_CLU
 from cleanhours_plugins.clusters.slurm.fitting import fitting, fitting_question
 from cleanhours_plugins.clusters.slurm.places import Asked
 from cleanhours_plugins.clusters.slurm.settings import SlurmSettings, read_settings
-from cleanhours_plugins.clusters.tables import words_over
+from cleanhours_plugins.clusters.tables import TIMES, words_over
 
 _NAME: Final = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
-_TIMES: Final = frozenset({"deadline", "max-delay"})
 
 
 def plan_job(
@@ -73,7 +72,7 @@ def plan_job(
     try:
         said_here = (lines, *texts)
         words = _checked(_words(settings, seen, said_here), settings, context, slurm, seen, said | script)
-        if _TIMES.isdisjoint(words):
+        if TIMES.isdisjoint(words):
             if any(said_here):
                 tell("neither deadline nor max-delay is given: the job runs as if submitted by sbatch")
             return script
@@ -153,7 +152,10 @@ def _words(settings: SlurmSettings, seen: Seen, texts: Iterable[str]) -> Mapping
 def _checked(
     words: Mapping[str, str], settings: SlurmSettings, context: Context, slurm: Slurm, seen: Seen, said: Said
 ) -> dict[str, str]:
-    """The same, with the locations that what he asked of Slurm leaves, and where it could run. Raises InvalidRequest with all complaints."""
+    """The same, with the locations that what he asked of Slurm leaves, and where it could run.
+
+    Raises InvalidRequest with all complaints.
+    """
     request = parse_words(words, created=context.clock.now(), locations=settings.places.locations)
     if not request.locations:
         return dict(words)

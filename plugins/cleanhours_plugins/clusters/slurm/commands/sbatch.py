@@ -47,7 +47,7 @@ def run(argv: Sequence[str], context: Context) -> int:
 
     seen = preview(arguments)
     asked = words or os.environ.get(WORDS) or seen.words or seen.words is None
-    if not asked and not site_asks(context, os.environ.get(CLUSTER, USUAL_CLUSTER)):
+    if seen.said.asks or not (asked or site_asks(context, os.environ.get(CLUSTER, USUAL_CLUSTER))):
         _become(real, arguments, seen.rewound())
     from cleanhours_plugins.clusters.slurm.submitting import is_refused, submit
 

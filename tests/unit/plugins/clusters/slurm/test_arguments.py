@@ -236,3 +236,9 @@ def test_each_part_of_a_heterogeneous_job_has_its_own_lines() -> None:
 )
 def test_sbatch_reads_a_hold_of_pbs_too(script: str, held: bool) -> None:
     assert held is read_script(f"#!/bin/sh\n{script}true\n")[0].held
+
+
+@pytest.mark.parametrize("argument", ["-h", "--help", "-V", "--version", "--usage", "-Vt5"])
+def test_a_question_about_sbatch_itself_is_one(argument: str) -> None:
+    assert read_arguments([argument]).asks
+    assert not read_arguments(["-t", "5", "job.sh", argument]).asks

@@ -12,7 +12,7 @@ import pytest
 
 from cleanhours.domain.jobs import JobState, RunSegment
 from cleanhours.domain.times import instant_of
-from cleanhours_plugins.clusters.slurm.ending import Ended, Ends, run_of, segments_until, since, write_whole
+from cleanhours_plugins.clusters.slurm.ending import Ended, Ends, run_of, segments_until, write_whole
 from cleanhours_plugins.clusters.slurm.jobs import Known, Reporting
 from tests.unit.plugins.clusters.slurm.made import HOUR, NOW, ZONES, paused, running, settings, waiting
 
@@ -40,7 +40,7 @@ def ended(state: str = "COMPLETED", reason: str = "None", second: int = -60) -> 
 
 
 def only(ends: Ends) -> Ended:
-    (found,) = since(ends, at(-DAY))
+    (found,) = ends.since(at(-DAY))
     return found
 
 
@@ -99,7 +99,7 @@ def test_a_job_that_never_ran_has_no_end(ends: Ends, job: Known) -> None:
     ends.notice([job], NOW)
     ends.notice([], NOW + 30)
 
-    assert [] == since(ends, at(-DAY))
+    assert [] == ends.since(at(-DAY))
 
 
 def test_a_requeue_is_no_end(ends: Ends) -> None:
@@ -108,15 +108,15 @@ def test_a_requeue_is_no_end(ends: Ends) -> None:
     ends.notice([paused()], NOW - 30)
     ends.notice([running({"runs": paused().tag.runs}, submitted=NOW - 600)], NOW)
 
-    assert [] == since(ends, at(-DAY))
+    assert [] == ends.since(at(-DAY))
 
 
 def test_ends_are_told_from_an_instant_on_oldest_first(ends: Ends) -> None:
     late = replace(ended(second=-10), seen=replace(ended(second=-10).seen, id="13"))
     ends.notice([late, ended(second=-60)], NOW)
 
-    assert [NOW - 60, NOW - 10] == [one.at for one in since(ends, at(-60))]
-    assert [NOW - 10] == [one.at for one in since(ends, at(-60) + timedelta(microseconds=1))]
+    assert [NOW - 60, NOW - 10] == [one.at for one in ends.since(at(-60))]
+    assert [NOW - 10] == [one.at for one in ends.since(at(-60) + timedelta(microseconds=1))]
 
 
 def test_an_end_is_forgotten_after_a_day(ends: Ends) -> None:
