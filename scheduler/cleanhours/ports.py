@@ -354,11 +354,11 @@ class Context(Protocol):
 
 
 @runtime_checkable
-class Preparing(Protocol):
-    """A context in which the first plan is long in the making, because all that planning needs comes with it."""
+class Remembering(Protocol):
+    """A context for commands that somebody waits for: it is asked again and again, by processes of a moment."""
 
-    def prepare(self) -> None:
-        """Brings what planning needs; for whoever has the time before he asks. Never raises."""
+    def remembered(self, what: str, work: Callable[[], bool]) -> bool:
+        """What `work` found out from the settings, worked out again when these change. `what` names the question."""
 
 
 BuildForecasts = Callable[[Mapping[str, Any], Context], ForecastSource]

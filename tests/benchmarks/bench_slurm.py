@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import statistics
 import subprocess
@@ -18,6 +19,7 @@ from cleanhours.apps.wiring import Wiring
 from cleanhours.control.reconciling import Outcome
 from cleanhours_plugins.clusters.slurm.cluster import SlurmCluster
 from tests.benchmarks.figures import Figure
+from tests.conftest import REPOSITORY
 from tests.integration.slurm.site import INSTALL, Site, started_site
 from tests.integration.slurm.worlds import HOUR, dirty_at_first, now, write_settings
 
@@ -42,6 +44,8 @@ def run() -> Iterable[Figure]:
 
 def overhead(site: Site) -> Iterator[Figure]:
     """One submission after the other, in turns, so that whatever else the machine does meets both."""
+    for source in ("scheduler", "plugins"):  # as an installation does; the user cannot write there
+        compileall.compile_dir(REPOSITORY / source, quiet=1)
     wrapper = site.words("cleanhours.apps.sbatch", "main")
     work = ("-t", "30", "-p", "de", "--wrap", "true")
     ways: Mapping[str, tuple[str, ...]] = {
@@ -69,7 +73,11 @@ def overhead(site: Site) -> Iterator[Figure]:
 
 def start_up() -> Iterator[Figure]:
     """What Python and our imports take until sbatch is started."""
-    for name, code in (("Python alone", "pass"), ("Python and what runs before sbatch", _before_sbatch())):
+    for name, code in (
+        ("Python alone", "pass"),
+        ("Python and numpy", "import numpy"),
+        ("Python and what runs before sbatch", _before_sbatch()),
+    ):
         times = []
         for _ in range(20):
             begun = time.perf_counter()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cleanhours.adapters.keeping import keep, kept_file, read_kept
-from cleanhours.adapters.layers import PREFIX, SEPARATOR, Effective, Origin, find_file
+from cleanhours.adapters.layers import Effective, Origin, find_file
+from cleanhours.adapters.locating import identity_of, state_of
 from cleanhours.adapters.settings import (
     SYSTEM_FOLDER,
     ClusterSettings,
@@ -25,12 +25,13 @@ from cleanhours.adapters.settings import (
     load_settings,
 )
 from cleanhours.domain.deadlines import Margins
+from cleanhours.domain.hardware import Hardware
 from cleanhours.domain.locations import Location
 from cleanhours.domain.resources import Capacity
 from cleanhours.domain.rules import Rules
 
 _VALUES: Final = (
-    Settings, ClusterSettings, SourceSettings, Location, Capacity, Rules, Margins, Effective,
+    Settings, ClusterSettings, SourceSettings, Location, Capacity, Rules, Margins, Effective, Hardware,
 )  # fmt: skip
 _WORDS: Final[Mapping[str, Any]] = {
     **{one.__name__: one for one in _VALUES},
@@ -41,7 +42,6 @@ _WORDS: Final[Mapping[str, Any]] = {
 }
 _IS: Final = "is"
 _OF: Final = "of"
-_PLACES: Final = ("HOME", "XDG_STATE_HOME")
 
 
 def compiled_settings(
@@ -54,7 +54,8 @@ def compiled_settings(
     """As `load_settings` without `config` and `flags`, from what an earlier call of this `release` kept, if it still holds."""
     said = dict(os.environ) if environment is None else environment
     file = find_file(None, said, folder, system)
-    identity, state = _identity(release, file, said), _state(file)
+    spoken = None if file is None else str(file)
+    identity, state = identity_of(release, spoken, said), state_of(spoken)
     path, key = kept_file(said, "settings", identity), f"{identity} {state}"
     settings = _unpacked(read_kept(path, key))
     if settings is None:
@@ -63,29 +64,6 @@ def compiled_settings(
         if text is not None and settings.file == file and not _relative(settings):
             keep(path, key, text)
     return settings
-
-
-def _identity(release: str, file: Path | None, environment: Mapping[str, str]) -> str:
-    """What was asked: the program, the file that speaks, and what the environment says."""
-    says = {
-        name: text
-        for name, text in sorted(environment.items())
-        if name in _PLACES or (name.startswith(PREFIX) and SEPARATOR in name)
-    }
-    spoken = None if file is None else [str(file), str(file.absolute())]
-    return json.dumps([release, sys.version, spoken, says])
-
-
-def _state(file: Path | None) -> str:
-    """What changes with the file, and with our own source where that is worked on."""
-    here = Path(__file__).parent.stat().st_mtime_ns
-    try:
-        found = None if file is None else file.stat()
-    except OSError:  # taken away just now
-        found = None
-    if found is None:
-        return f"{here}"
-    return f"{here} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino} {found.st_size}"
 
 
 def _relative(settings: Settings) -> bool:

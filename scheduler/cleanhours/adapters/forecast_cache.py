@@ -6,7 +6,6 @@ nothing and is said so; a disk that cannot be written costs the memory of a rest
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -16,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
+from zlib import adler32, crc32
 
 import numpy as np
 
@@ -126,7 +126,8 @@ class Cached:
     def _path(self, zone: str) -> Path:
         key = f"{self.name} {self._identity} {zone}"
         shown = re.sub(r"[^A-Za-z0-9-]+", "_", f"{self.name}-{zone}")[:60]
-        return self._folder / f"{shown}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+        # hashlib would load OpenSSL, for which the sbatch wrapper's user waits
+        return self._folder / f"{shown}-{crc32(key.encode()):08x}{adler32(key.encode()):08x}.json"
 
     def _load(self, zone: str) -> Kept | None:
         path = self._path(zone)

@@ -10,12 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cleanhours.adapters.keeping import xdg_folder
+from cleanhours.adapters.locating import PREFIX, SEPARATOR, settings_file
 from cleanhours.domain.errors import ConfigurationError
-
-FILE_NAME: Final = "cleanhours.toml"
-PREFIX: Final = "CLEANHOURS_"
-SEPARATOR: Final = "__"
-"""Only variables with it are settings: CLEANHOURS_JOB and what Kubernetes injects for services are not."""
 
 _SECRET: Final = re.compile(r"(?:^|[_.-])(?:token|key|password|passwd|secret)s?(?:$|[_.-])", re.IGNORECASE)
 _URL_PASSWORD: Final = re.compile(r"(://[^/?#\s:@]*:)\S*(?=@)")
@@ -107,8 +103,8 @@ def find_file(config: Path | None, environment: Mapping[str, str], folder: Path,
         if not config.is_file():
             raise ConfigurationError(f"--config {config}: no such file")
         return config
-    places = (folder, xdg(environment, "XDG_CONFIG_HOME", ".config") / "cleanhours", system)
-    return next((place / FILE_NAME for place in places if (place / FILE_NAME).is_file()), None)
+    found = settings_file(environment, str(folder), str(system))
+    return None if found is None else Path(found)
 
 
 def xdg(environment: Mapping[str, str], variable: str, below_home: str) -> Path:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from cleanhours.adapters import locating
 from cleanhours.adapters.layers import Effective, Layers, Origin, find_file, parsed, read_layers, shown, xdg
 from cleanhours.domain.deadlines import Margins
 from cleanhours.domain.errors import ConfigurationError
@@ -19,7 +20,7 @@ from cleanhours.domain.times import format_duration
 if TYPE_CHECKING:  # settings that were compiled are read without pydantic
     from cleanhours.adapters.tables import SettingsTables
 
-SYSTEM_FOLDER: Final = Path("/etc/cleanhours")
+SYSTEM_FOLDER: Final = Path(locating.SYSTEM_FOLDER)
 DEFAULT_ZONE: Final = "GB"
 """Where `local` lies until somebody says otherwise: the one grid with a keyless live forecast."""
 

@@ -14,6 +14,7 @@ from cleanhours.adapters.plugin_index import known_targets, load_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
     from typing import Any, NoReturn
 
@@ -55,14 +56,19 @@ class QuickWorld:
 
         return SystemClock()
 
-    def prepare(self) -> None:
-        from contextlib import suppress
-        from importlib import import_module
+    def remembered(self, what: str, work: Callable[[], bool]) -> bool:
+        from cleanhours import __version__
+        from cleanhours.adapters.keeping import keep, kept_file, read_kept
+        from cleanhours.adapters.locating import identity_of, settings_file, state_of
 
-        with suppress(Exception):  # what is wrong is said when a plan is asked for
-            import_numpy_alone()
-            import_module("cleanhours.planning.policies")
-            _ = self._wiring.outlook
+        file = settings_file(os.environ)
+        identity = f"{what} {identity_of(__version__, file, os.environ)}"
+        path, key = kept_file(os.environ, "remembered", identity), f"{identity} {state_of(file)}"
+        found = read_kept(path, key)
+        if not isinstance(found, bool):
+            found = work()
+            keep(path, key, found)
+        return found
 
     def plan(
         self, request: JobRequest, *, home: str | None = None, queue_margin: timedelta | None = None

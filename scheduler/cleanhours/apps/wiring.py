@@ -20,7 +20,6 @@ from cleanhours.domain.errors import (
     NotSupported,
 )
 from cleanhours.domain.locations import Location
-from cleanhours.ports import KeepingOutput, Leading, Queue, Serving, Waking
 
 if TYPE_CHECKING:  # the sbatch wrapper waits for each import, and not every job is planned
     from cleanhours.adapters.exposition import MetricsServer
@@ -33,7 +32,7 @@ if TYPE_CHECKING:  # the sbatch wrapper waits for each import, and not every job
     from cleanhours.domain.plans import Plan
     from cleanhours.domain.requests import JobRequest
     from cleanhours.domain.rules import ForecastLevels, Rules
-    from cleanhours.ports import Clock, Cluster, ForecastSource, Ledger, Meter, Telemetry
+    from cleanhours.ports import Clock, Cluster, ForecastSource, Ledger, Meter, Queue, Telemetry
 
 
 @dataclass(frozen=True)
@@ -220,6 +219,8 @@ class Wiring:
 
     def queue(self, name: str | None = None) -> Queue:
         """The cluster that accepts processes: `name`, else the first that can. Raises NotSupported, ConfigurationError."""
+        from cleanhours.ports import Queue
+
         for cluster in self.clusters.values() if name is None else [self.cluster(name)]:
             if isinstance(cluster, Queue):
                 return cluster
@@ -233,6 +234,8 @@ class Wiring:
 
     def outputs(self, cluster: Cluster, key: JobKey) -> tuple[Path, ...]:
         """The files of a job's standard output and error, where its cluster keeps them."""
+        from cleanhours.ports import KeepingOutput
+
         if not isinstance(cluster, KeepingOutput):
             return ()
         folder = cluster.output(key)
@@ -287,6 +290,7 @@ class Wiring:
         from cleanhours.control.reconciling import Reconciler, World
         from cleanhours.control.settling import Settler
         from cleanhours.control.watching import ForecastWatch
+        from cleanhours.ports import Leading, Serving, Waking
 
         clusters = tuple(self.clusters.values())
         elected = (cluster.leadership() for cluster in clusters if isinstance(cluster, Leading))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 LONGEST: Final = timedelta(days=366)
 DURATION_WORDS: Final = (
@@ -33,6 +35,15 @@ _MOST_CHARACTERS: Final = 100
 """Longer than any duration that means something, and shorter than any number that Python refuses to read."""
 
 
+def exact(number: str) -> int | Fraction:
+    """A decimal number as it stands. Most are whole, and spare the import of fractions (the sbatch wrapper's user waits)."""
+    if number.isdecimal():
+        return int(number)
+    from fractions import Fraction
+
+    return Fraction(number)
+
+
 @lru_cache(maxsize=1024)
 def parse_duration(text: str) -> timedelta:
     """A length of time in whole seconds, rounded up. Raises ValueError that says what would have been right."""
@@ -42,10 +53,10 @@ def parse_duration(text: str) -> timedelta:
         units = [unit for _, unit in _PART.findall(text)]
         if units != sorted(set(units), key="dhms".index):
             raise ValueError(DURATION_WORDS)
-        seconds = sum(Fraction(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+        seconds = sum(exact(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
     elif match := _ISO.fullmatch(text):
         weights = (604_800, 86_400, 3_600, 60, 1)
-        seconds = sum(Fraction(n) * w for n, w in zip(match.groups(), weights, strict=True) if n is not None)
+        seconds = sum(exact(n) * w for n, w in zip(match.groups(), weights, strict=True) if n is not None)
     else:
         raise ValueError(DURATION_WORDS)
     whole = -(-seconds // 1)

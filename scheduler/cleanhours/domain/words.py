@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from cleanhours.domain.resources import Demand
 from cleanhours.domain.times import (
     DURATION_WORDS,
     INSTANT_WORDS,
+    exact,
     parse_duration,
     parse_instant,
 )
@@ -112,7 +112,7 @@ def _quantity(text: str, units: Mapping[str, int], accepted: str) -> float:
     if not match or match[2] not in units:
         raise ValueError(accepted)
     try:
-        return float(Fraction(match[1]) * units[match[2]])
+        return float(exact(match[1]) * units[match[2]])
     except (OverflowError, ValueError):  # more digits than a number, or Python, takes
         raise ValueError(accepted) from None
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -163,6 +164,8 @@ class World:
             if row["process"]:
                 for pid in family(int(row["process"].split(":")[0])):
                     kill(pid)
+        for pid in processes_in(self.folder):  # begun just now, and not yet written down
+            kill(pid)
         for cluster in (self.local, *self._made):
             cluster.close()
 
@@ -179,6 +182,16 @@ def processes_with(*words: str) -> list[int]:
             if all(word in line for word in words) and int(entry.name) != os.getpid():
                 found.append(int(entry.name))
     return sorted(found)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Pids of those, other than this one, that work in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
+                found.append(int(entry.name))
+    return [pid for pid in found if pid != os.getpid()]
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:

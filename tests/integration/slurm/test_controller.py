@@ -60,6 +60,16 @@ def test_a_new_forecast_moves_a_job_to_another_partition(site: Site) -> None:
     assert "de" == site.show(job)["partition"]
 
 
+def test_an_array_too_large_for_its_partition_waits_for_its_clean_hour_too(site: Site) -> None:
+    """As a whole it would never fit, and wait until it must run."""
+    job = submitted(site, "max-delay=20h", "-p", "de", "-a", "0-99")
+
+    tick(site)
+
+    assert clean_hour() == int(site.show(job)["start"])
+    assert "lowest-window" in site.show(job)["comment"]
+
+
 def test_a_second_tick_changes_nothing(site: Site) -> None:
     job = submitted(site, "max-delay=12h locations=de,fr")
     tick(site)

@@ -45,11 +45,13 @@ def run(argv, context):
             context.cluster("none")
         except Exception as refused:
             print(json.dumps({"modules": sorted(sys.modules), "words": words, "refused": str(refused), "safety": safety,
-                              "prepares": isinstance(context, ports.Preparing)}))
+                              "remembers": isinstance(context, ports.Remembering)}))
         return 0
-    if argv[:1] == ["prepare"]:
-        context.prepare()
-    prepared = len(sys.modules)
+    if argv[:1] == ["remember"]:
+        worked = []
+        assert context.remembered("whether it works", lambda: not worked.append(1))
+        print(json.dumps({"worked": bool(worked)}))
+        return 0
     from datetime import timedelta
     from cleanhours.domain.requests import JobRequest
     start = time.perf_counter()
@@ -58,7 +60,7 @@ def run(argv, context):
     plan = context.plan(request, home=next(iter(context.locations)))
     print(json.dumps({
         "argv": argv, "before": before, "after": sorted(sys.modules), "plan": plan.to_json(),
-        "seconds": time.perf_counter() - start, "environment": dict(os.environ), "more": len(sys.modules) - prepared,
+        "seconds": time.perf_counter() - start, "environment": dict(os.environ),
     }))
     return 0
 """
@@ -147,13 +149,14 @@ def test_a_job_that_is_not_planned_does_not_wait_for_numpy(desk: Desk) -> None:
     assert set() == (HEAVY | {"numpy", "importlib.metadata"}) & set(told["modules"])
 
 
-def test_what_planning_needs_can_be_had_beforehand(desk: Desk) -> None:
-    desk.told()
-    at_once, prepared = desk.told(), desk.told("prepare")
+def test_what_the_settings_say_is_found_out_once(desk: Desk) -> None:
+    assert [True, False] == [desk.told("remember")["worked"], desk.told("remember")["worked"]]
 
-    assert at_once["more"] > 100
-    assert prepared["more"] < 5
-    assert desk.told("look")["prepares"] is True
+    settings = desk.folder / "cleanhours.toml"
+    settings.write_text(settings.read_text() + "# changed\n")
+
+    assert desk.told("remember")["worked"]
+    assert desk.told("look")["remembers"] is True
 
 
 def test_before_the_command_runs_next_to_nothing_is_imported(desk: Desk) -> None:

@@ -200,7 +200,8 @@ class Desk:
         return None if decision is None else decision.plan
 
     def _reporting(self) -> Reporting:
-        return Reporting(self._settings, self._site.requeue_time, self._site.queues)
+        capacities = self._site.capacities(self._settings.places)
+        return Reporting(self._settings, self._site.requeue_time, self._site.queues, capacities)
 
     def _look(self) -> None:
         """Asks Slurm, unless it did so less than `poll` ago."""

@@ -19,7 +19,8 @@ from typing import Any, Final
 from cleanhours.domain.jobs import FinishedRun, JobState, RunKey, RunSegment
 from cleanhours.domain.times import instant_of
 from cleanhours_plugins.clusters.slurm.asking import Seen
-from cleanhours_plugins.clusters.slurm.jobs import ENDED, OBJECT_NAME, Known, Reporting, demand_of, known_of
+from cleanhours_plugins.clusters.slurm.demands import demand_of
+from cleanhours_plugins.clusters.slurm.jobs import ENDED, OBJECT_NAME, Known, Reporting, known_of
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,12 @@ from cleanhours.domain.errors import Complaint, InvalidRequest
 from cleanhours.domain.jobs import Job, JobKey, JobState, RunSegment
 from cleanhours.domain.plans import Plan
 from cleanhours.domain.progress import remaining_work
-from cleanhours.domain.requests import LARGEST_AMOUNT, JobRequest
-from cleanhours.domain.resources import Demand
+from cleanhours.domain.requests import JobRequest
+from cleanhours.domain.resources import Capacity
 from cleanhours.domain.times import LONGEST, epoch, format_duration, instant_of
 from cleanhours.domain.words import parse_words
 from cleanhours_plugins.clusters.slurm.asking import Seen
+from cleanhours_plugins.clusters.slurm.demands import demand_of, fitted
 from cleanhours_plugins.clusters.slurm.settings import SlurmSettings
 from cleanhours_plugins.clusters.slurm.tagging import Tag, read, split_comment
 
@@ -93,11 +94,14 @@ def known_of(seen: Seen, zones: Mapping[str, str]) -> Known | None:
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """Makes jobs. `requeue_time` is how long a requeued job must wait; `queues` how long a start queues, by partition."""
+    """Makes jobs. `requeue_time` is how long a requeued job must wait; `queues` how long a start queues, by partition;
+    `capacities` what locations have in all, as far as that is known.
+    """
 
     settings: SlurmSettings
     requeue_time: timedelta = timedelta(0)
     queues: Mapping[str, timedelta] = field(default_factory=dict)
+    capacities: Mapping[str, Capacity] = field(default_factory=dict)
 
     def job(self, known: Known, now: datetime, plan: Plan | None = None) -> Job | None:
         """The job; None of one that has ended. `plan` is one that is still to be written down."""
@@ -131,7 +135,7 @@ class Reporting:
 
     def request(self, known: Known) -> tuple[JobRequest, tuple[Complaint, ...]]:
         """What its owner asked, within what he asked of Slurm; with complaints where that cannot be read."""
-        seen, tag = known.seen, known.tag
+        tag, seen = known.tag, self._as_it_fits(known)
         created = instant_of(tag.submitted)
         demand = demand_of(seen)
         if known.fault:
@@ -145,7 +149,7 @@ class Reporting:
             request = parse_words(
                 words, created=created, locations=self.settings.places.locations, demand=demand
             )
-            return self._within(request, known), ()
+            return self._within(request, replace(known, seen=seen)), ()
         except InvalidRequest as invalid:
             return JobRequest(submitted=created, demand=demand), invalid.complaints
         except OverflowError:
@@ -153,6 +157,11 @@ class Reporting:
             return JobRequest(submitted=created, demand=demand), (
                 Complaint("duration", words["duration"], accepted),
             )
+
+    def _as_it_fits(self, known: Known) -> Seen:
+        """An array, in the largest of the places where it may run."""
+        places = {known.tag.home, *known.tag.words.get("locations", "").split(",")}
+        return fitted(known.seen, [self.capacities[name] for name in places if name in self.capacities])
 
     def _within(self, request: JobRequest, known: Known) -> JobRequest:
         """Raises InvalidRequest: an array may take longer than anything may."""
@@ -204,16 +213,6 @@ def runs_of(known: Known) -> tuple[RunSegment, ...]:
         return runs
     last, stopped = runs[-1], instant_of(known.seen.submitted)
     return (*runs[:-1], replace(last, end=max(last.end or stopped, stopped)))
-
-
-def demand_of(seen: Seen) -> Demand:
-    """Of all tasks that may run at once."""
-    return Demand(
-        cpu_millicores=min(seen.cpus * 1000 * seen.tasks, LARGEST_AMOUNT),
-        memory_bytes=min(seen.memory_bytes * seen.tasks, LARGEST_AMOUNT),
-        gpus=min(seen.gpus * seen.tasks, LARGEST_AMOUNT),
-        slots=min(seen.tasks, LARGEST_AMOUNT),
-    )
 
 
 def _deadline(asked: datetime | None, duration: timedelta | None, known: Known) -> datetime | None:

@@ -62,6 +62,13 @@ def preview(arguments: Sequence[str]) -> Preview:
 
 def site_asks(context: Context, cluster: str) -> bool:
     """Whether jobs that say nothing are asked to wait here. Wrong settings ask for nothing: they are told to who asks."""
+    remembered = getattr(context, "remembered", None)  # ports.Remembering; nobody waits for that import
+    if remembered is None:
+        return _settings_ask(context, cluster)
+    return bool(remembered(f"slurm asks {cluster}", lambda: _settings_ask(context, cluster)))
+
+
+def _settings_ask(context: Context, cluster: str) -> bool:
     from cleanhours.domain.errors import CleanhoursError
     from cleanhours_plugins.clusters.tables import TIMES
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -225,6 +224,8 @@ def _names(host: str) -> set[str]:
     """
     names = {host}
     if host == _host():
+        import socket  # only who repairs asks; whoever submits waits for each import
+
         with suppress(OSError):
             for address in socket.gethostbyname_ex(socket.gethostname())[2]:
                 name, aliases, _ = socket.gethostbyaddr(address)
@@ -233,7 +234,7 @@ def _names(host: str) -> set[str]:
 
 
 def _host() -> str:
-    return socket.gethostname().partition(".")[0]
+    return os.uname().nodename.partition(".")[0]
 
 
 def read(path: Path) -> Record:

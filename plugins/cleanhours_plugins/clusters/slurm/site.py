@@ -15,7 +15,8 @@ from cleanhours.domain.resources import Booking, Capacity
 from cleanhours.domain.times import instant_of
 from cleanhours_plugins.clusters.slurm.asking import Seen, read_gpus
 from cleanhours_plugins.clusters.slurm.calling import Slurm
-from cleanhours_plugins.clusters.slurm.jobs import Known, demand_of
+from cleanhours_plugins.clusters.slurm.demands import demand_of
+from cleanhours_plugins.clusters.slurm.jobs import Known
 from cleanhours_plugins.clusters.slurm.places import Places
 
 SELDOM_S: Final = 600.0
@@ -92,10 +93,18 @@ class Site:
             if ends > now:
                 booking = Booking(min(instant_of(seen.start), now), ends, demand_of(seen))
                 taken.setdefault(places.at(seen.partition, seen.features), []).append(booking)
+        has = self.capacities(places)
         return {
-            name: Room(replace(location, capacity=self._capacity(location.match, location.capacity)), tuple(taken.get(name, ())))
+            name: Room(replace(location, capacity=has[name]), tuple(taken.get(name, ())))
             for name, location in places.locations.items()
-        }  # fmt: skip
+        }
+
+    def capacities(self, places: Places) -> dict[str, Capacity]:
+        """What each location has in all."""
+        return {
+            name: self._capacity(location.match, location.capacity)
+            for name, location in places.locations.items()
+        }
 
     def _capacity(self, match: Mapping[str, str], said: Capacity) -> Capacity:
         """Of the nodes that are this place; what the settings say goes before."""

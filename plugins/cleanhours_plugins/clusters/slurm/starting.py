@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cleanhours.domain.jobs import Action, Decision
 from cleanhours.domain.plans import Plan
 from cleanhours.domain.times import epoch
-from cleanhours.ports import Context
 from cleanhours_plugins.clusters.slurm.acting import Command, orders, parted
 from cleanhours_plugins.clusters.slurm.asking import Seen
 from cleanhours_plugins.clusters.slurm.calling import Slurm
@@ -16,6 +16,9 @@ from cleanhours_plugins.clusters.slurm.jobs import Known, Reporting
 from cleanhours_plugins.clusters.slurm.places import Asked
 from cleanhours_plugins.clusters.slurm.settings import SlurmSettings
 from cleanhours_plugins.clusters.slurm.tagging import Tag, split_comment
+
+if TYPE_CHECKING:
+    from cleanhours.ports import Context
 
 
 def set_start(

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 PLANNING_S: Final = 2.0
 """So long a submission may take longer than sbatch's own, whatever a provider or a disk does."""
-_NO_PLACE: Final = b"Requested node configuration is not available"
-"""Slurm's words for a job that no node could ever run (ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE)."""
 _ANSWER: Final = re.compile(r"(\d+)(?:;([A-Za-z0-9._-]+))?", re.ASCII)
 _COULD_NOT: Final = 1
 _LOOK_S: Final = 0.05
@@ -64,22 +63,6 @@ class Submitted:
             return self.line
         where = f" on cluster {self.cluster}" if self.cluster else ""
         return f"Submitted batch job {self.job}{where}\n"
-
-
-def is_refused(real: str, arguments: Sequence[str], seen: Preview) -> bool:
-    """Whether Slurm has no place for it at all: it takes such a job where it is held, and would never start it."""
-    stdin = seen.rewound()
-    try:
-        tried = subprocess.run(
-            [real, "--test-only", *arguments],
-            stdin=subprocess.DEVNULL if stdin is None else stdin,
-            capture_output=True,
-            timeout=PLANNING_S,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return tried.returncode != 0 and _NO_PLACE in tried.stderr
 
 
 def submit(real: str, arguments: Sequence[str], words: str, seen: Preview, context: Context) -> int:
@@ -142,7 +125,7 @@ def _submit(
         return _COULD_NOT
     submitted: Submitted | None = None
     try:
-        _warm_up(context, likely=bool(words or seen.words or os.environ.get(WORDS)))
+        _warm_up()
         submitted = _quiet_answer(process, path) if said.quiet else _answer(process)
         if submitted is not None:
             recording.with_job(path, submitted.job, submitted.cluster)
@@ -259,13 +242,11 @@ def _tell(text: str) -> None:
         sys.stderr.flush()
 
 
-def _warm_up(context: Context, *, likely: bool) -> None:
-    """What a plan needs is brought while sbatch runs: it costs nothing then. All of it where one is `likely`."""
+def _warm_up() -> None:
+    """What will be needed is imported while sbatch runs: it costs nothing then."""
     with suppress(Exception):
-        from cleanhours_plugins.clusters.slurm.wishing import prepare
-
-        if likely:
-            prepare(context)
+        import_module("cleanhours_plugins.clusters.slurm.wishing")
+        import_module("cleanhours_plugins.clusters.slurm.starting")
 
 
 def _stop(process: subprocess.Popen[bytes], number: int) -> None:

@@ -6,8 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cleanhours.domain.errors import (
     CleanhoursError,
@@ -18,7 +17,6 @@ from cleanhours.domain.errors import (
     TemporaryError,
 )
 from cleanhours.domain.words import parse_words, split_words
-from cleanhours.ports import Context, Preparing
 from cleanhours_plugins.clusters.slurm.arguments import Said, read_script
 from cleanhours_plugins.clusters.slurm.asking import (
     Seen,
@@ -33,6 +31,9 @@ from cleanhours_plugins.clusters.slurm.fitting import fitting, fitting_question
 from cleanhours_plugins.clusters.slurm.places import Asked
 from cleanhours_plugins.clusters.slurm.settings import SlurmSettings, read_settings
 from cleanhours_plugins.clusters.tables import TIMES, words_over
+
+if TYPE_CHECKING:
+    from cleanhours.ports import Context
 
 _NAME: Final = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 
@@ -62,8 +63,6 @@ def plan_job(
     try:
         settings = _settings(context, slurm)
         script, lines = read_script(questions[0].answer())
-        if lines:
-            prepare(context)
         seen = _only(job, read_queue(questions[1].answer(), nonce))
         fate = read_fates(questions[2].answer()).get(job, (None, True))
     finally:
@@ -92,13 +91,6 @@ def plan_job(
         except CleanhoursError as fault:
             tell(f"{fault}: Slurm chooses the cluster")
     return script
-
-
-def prepare(context: Context) -> None:
-    """Brings what planning needs, while Slurm's commands run."""
-    import_module("cleanhours_plugins.clusters.slurm.starting")
-    if isinstance(context, Preparing):
-        context.prepare()
 
 
 def _only(job: str, found: Sequence[Seen]) -> Seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import shutil
@@ -12,7 +13,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -84,10 +85,8 @@ class Site:
     def variables(self) -> dict[str, str]:
         """An environment without anything of the caller's Slurm or of our settings."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
-        borrowed = python()
         return {
             **plain,
-            **(borrowed[1] if as_user() and borrowed is not None else {}),
             "HOME": str(self.home),
             "PATH": "/usr/bin:/bin",
             "SLURM_CONF": str(self.config),
@@ -105,8 +104,7 @@ class Site:
     @staticmethod
     def words(module: str, function: str) -> tuple[str, ...]:
         """What runs a console script of ours."""
-        borrowed = python()
-        program = borrowed[0] if as_user() and borrowed is not None else sys.executable
+        program = (python() if as_user() else None) or sys.executable
         return (program, "-c", f"from {module} import {function}; {function}()")
 
     def settings(self, text: str) -> Path:
@@ -211,26 +209,32 @@ def as_user() -> Sequence[str]:
 
 
 @cache
-def python() -> tuple[str, Mapping[str, str]] | None:
-    """A Python that the ordinary user may run and that finds us, with what must be in its environment; None for none.
+def python() -> str | None:
+    """A Python that the ordinary user may run and that finds us; None for none.
 
     A version manager of root's keeps its own to itself: then the system's, where it is the same version.
     """
-    sources = [str(REPOSITORY / root) for root in ("scheduler", "plugins")]
-    borrowed = {"PYTHONPATH": os.pathsep.join([sysconfig.get_path("purelib"), *sources])}
+    return next((program for program in (sys.executable, _borrowed()) if _runs(program)), None)
+
+
+def _runs(program: str) -> bool:
+    # by way of another program: what setpriv itself runs may still lie where only root may look
+    command = [*_AS_USER, "/usr/bin/env", program, "-c", "import cleanhours_plugins, click, numpy"]
+    return subprocess.run(command, capture_output=True, check=False, cwd="/").returncode == 0
+
+
+def _borrowed() -> str:
+    """A virtual environment of the system's Python that has what ours has, until this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="cleanhours-python-", dir="/tmp"))
+    folder.chmod(0o755)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     system = f"/usr/bin/python3.{sys.version_info.minor}"
-    for program, environment in ((sys.executable, {}), (system, borrowed)):
-        tried = subprocess.run(
-            # by way of another program: what setpriv itself runs may still lie where only root may look
-            [*_AS_USER, "/usr/bin/env", program, "-c", "import cleanhours_plugins, click, numpy"],
-            capture_output=True,
-            check=False,
-            env={**os.environ, **environment},
-            cwd="/",
-        )
-        if tried.returncode == 0:
-            return program, environment
-    return None
+    with suppress(OSError, subprocess.CalledProcessError):
+        subprocess.run([system, "-m", "venv", "--without-pip", folder], check=True, capture_output=True)
+        packages = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+        found = (sysconfig.get_path("purelib"), REPOSITORY / "scheduler", REPOSITORY / "plugins")
+        (packages / "ours.pth").write_text("".join(f"{path}\n" for path in found))
+    return str(folder / "bin" / "python")
 
 
 def wait_until(true: Callable[[], object], what: str, patience_s: float = 30) -> None:

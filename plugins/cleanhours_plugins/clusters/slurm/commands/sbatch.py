@@ -49,9 +49,12 @@ def run(argv: Sequence[str], context: Context) -> int:
     asked = words or os.environ.get(WORDS) or seen.words or seen.words is None
     if seen.said.asks or not (asked or site_asks(context, os.environ.get(CLUSTER, USUAL_CLUSTER))):
         _become(real, arguments, seen.rewound())
-    from cleanhours_plugins.clusters.slurm.submitting import is_refused, submit
+    from cleanhours_plugins.clusters.slurm.trying import Trial
 
-    if is_refused(real, arguments, seen):
+    trial = Trial.begin(real, arguments, seen.rewound())
+    from cleanhours_plugins.clusters.slurm.submitting import submit
+
+    if trial.refused():
         _become(real, arguments, seen.rewound())
     return submit(real, arguments, words, seen, context)
 

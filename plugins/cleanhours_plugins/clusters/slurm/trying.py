@@ -1,0 +1,45 @@
+"""Trying: whether Slurm has any place for a job, which it would otherwise take, held, and never start."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_PATIENCE_S: Final = 2.0
+_NO_PLACE: Final = b"Requested node configuration is not available"
+"""Slurm's words for a job that no node could ever run (ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """`sbatch --test-only`, under way. It reads the script that sbatch reads after it: it must end first."""
+
+    process: subprocess.Popen[bytes] | None
+
+    @classmethod
+    def begin(cls, real: str, arguments: Sequence[str], stdin: int | None) -> Trial:
+        """`stdin` is where the script stands, if it came from standard input."""
+        try:
+            process = subprocess.Popen(
+                [real, "--test-only", *arguments],
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return cls(None)
+        return cls(process)
+
+    def refused(self) -> bool:
+        """Whether no node could ever run it. What Slurm does not say within two seconds is not so."""
+        if self.process is None:
+            return False
+        with self.process as process:
+            try:
+                _, said = process.communicate(timeout=_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return False
+        return process.returncode != 0 and _NO_PLACE in said
