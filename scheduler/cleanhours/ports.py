@@ -263,8 +263,13 @@ class Ledger(Protocol):
     def record(self, entry: Entry) -> bool:
         """Writes a settlement; False (and nothing written) when the run's row in force says the same already."""
 
-    def current(self, since: datetime | None = None, until: datetime | None = None) -> Sequence[Entry]:
-        """The rows in force of runs that finished in [since, until), oldest first."""
+    def current(
+        self, since: datetime | None = None, until: datetime | None = None, *, as_of: datetime | None = None
+    ) -> Sequence[Entry]:
+        """The rows in force of runs that finished in [since, until), oldest first; with `as_of`, those in force then.
+
+        What was in force at an instant in the past never changes: a row settled later is not in it.
+        """
 
     def known(self, keys: Sequence[RunKey]) -> frozenset[RunKey]:
         """Which of these runs have a row."""
@@ -283,6 +288,13 @@ class Ledger(Protocol):
 
     def durations(self, cluster: str, namespace: str, name: str) -> Sequence[timedelta]:
         """Running times of earlier successful runs of the same work, newest first, 50 at most."""
+
+    def powers(self, cluster: str, namespace: str, name: str) -> Sequence[float]:
+        """Mean watts, before PUE, of earlier successful runs of the same work, newest first, 50 at most.
+
+        Only of runs whose energy is known for four fifths of their running time, from no declared watts, and without a
+        transfer of data in it.
+        """
 
     def record_forecast(self, series: IntensitySeries, now: datetime) -> None:
         """Keeps what a forecast said for 1, 6 and 24 hours ahead of `now`."""

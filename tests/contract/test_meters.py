@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +15,13 @@ from cleanhours.domain.requests import JobRequest
 from cleanhours.ports import Meter, Sampling
 from cleanhours.testing.clocks import FakeClock
 from cleanhours.testing.meters import START, FakeMeter, MeterContract, a_finished_run
+from cleanhours_plugins.meters import dcgm, kepler, power, utilisation
 from cleanhours_plugins.meters.declared import DeclaredMeter
 from cleanhours_plugins.meters.nvml import NvmlMeter
 from cleanhours_plugins.meters.processes import ProcessMeter
 from cleanhours_plugins.meters.rapl import RaplMeter
 from cleanhours_plugins.meters.slurm import SlurmMeter, Table
+from tests.unit.meters.archives import POD, URL, Archive, World, a_run, at, matrix, vector, words
 from tests.unit.meters.machines import Machine
 from tests.unit.meters.test_meters import FakeNvml
 
@@ -101,3 +105,48 @@ class TestSlurmModel(MeterContract):
     def metered(self) -> tuple[Meter, FinishedRun]:
         usage = {"slurm_cpus.0": 4.0, "slurm_cpus.1": 4.0, "slurm_gpus.1": 1.0}
         return SlurmMeter(Table(5.0, {"*": 300.0})), a_finished_run(usage=usage)
+
+
+def answering(
+    build: Callable[[Any, Any], Any], archive: Archive, **settings: Any
+) -> tuple[Meter, FinishedRun]:
+    """A meter of a Prometheus that is scripted (tests/integration/prometheus has a real one), and an hour of a Pod."""
+    meter = build({"url": URL, **settings}, World().context)
+    meter.server.session = archive.session
+    return meter, a_run()
+
+
+COUNTED = [(at(minute), 600.0 * minute) for minute in range(1, 61)]
+
+
+class TestKepler(MeterContract):
+    @pytest.fixture
+    def metered(self) -> tuple[Meter, FinishedRun]:
+        labels = {"__name__": "kepler_pod_cpu_joules_total", "pod_id": POD, "zone": "package"}
+        archive = Archive().put("__name__/values", words(labels["__name__"]))
+        return answering(kepler.build, archive.put("query", matrix((labels, COUNTED))))
+
+
+class TestDcgm(MeterContract):
+    @pytest.fixture
+    def metered(self) -> tuple[Meter, FinishedRun]:
+        labels = {"__name__": dcgm.ENERGY, "UUID": "GPU-0", "pod_uid": POD}
+        archive = Archive().put("labels", words("pod_uid")).put("query", matrix((labels, COUNTED)))
+        return answering(dcgm.build, archive)
+
+
+class TestPower(MeterContract):
+    @pytest.fixture
+    def metered(self) -> tuple[Meter, FinishedRun]:
+        gauge = {"metric": "watts", "labels": {"pod": "{pod}"}}
+        archive = Archive().put("kube_pod_info", vector({"namespace": "ml", "pod": "train-1", "uid": POD}))
+        samples = [(instant, 400.0) for instant, _ in COUNTED]
+        archive.put("query", matrix(({"__name__": "watts", "pod": "train-1"}, samples)))
+        return answering(power.build, archive, gauges=[gauge])
+
+
+class TestUtilisation(MeterContract):
+    @pytest.fixture
+    def metered(self) -> tuple[Meter, FinishedRun]:
+        labels = {"__name__": utilisation.CPU, "id": f"/kubepods/pod{POD}"}
+        return answering(utilisation.build, Archive().put("query", matrix((labels, COUNTED))))

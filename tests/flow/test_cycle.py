@@ -104,7 +104,7 @@ class Stage:
             shadow=self.shadow,
         )
         self.reconciler = Reconciler(self.world)
-        self.settler = Settler(self.world, (FakeMeter(watts=1000),), self.reconciler.durations)
+        self.settler = Settler(self.world, (FakeMeter(watts=1000),), self.reconciler.history)
 
     def submit(self, name: str = "train", **wishes: object) -> JobKey:
         values: Mapping[str, object] = {"duration": 2 * HOUR, "max_delay": 20 * HOUR} | wishes

@@ -306,7 +306,7 @@ class Wiring:
             shadow=shadow,
         )
         reconciler = Reconciler(world)
-        settler = Settler(world, self.meters, reconciler.durations)
+        settler = Settler(world, self.meters, reconciler.history)
         serving = (cluster.services() for cluster in clusters if isinstance(cluster, Serving))
         services = tuple(service for each in serving for service in each)
         controller = Controller(

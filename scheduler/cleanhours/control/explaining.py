@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from cleanhours.control.history import Draw
 from cleanhours.domain.jobs import WAITING, Job, JobState
 from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.times import format_duration, format_instant
@@ -40,13 +41,18 @@ _DOES = {
 }
 
 
-def explain(job: Job, now: datetime) -> str:
-    """What the job does and why, with its plan and its guarantee. Names are not escaped: the caller shows them."""
+def explain(job: Job, now: datetime, draw: Draw | None = None) -> str:
+    """What the job does and why, with its plan and its guarantee. Names are not escaped: the caller shows them.
+
+    `draw` is what its earlier runs drew, where its plan rests on that.
+    """
     parts = [f"{job.name} {_DOES[job.state]}"]
     if job.plan is not None and job.state is not JobState.UNMANAGED:
         parts[0] += f" because {_BECAUSE[job.plan.reason]}."
         parts.append(job.plan.sentence)
         parts += _guarantee(job, job.plan, now)
+        if draw is not None:
+            parts.append(f"It is planned with a power of {draw}.")
     else:
         parts[0] += "."
     parts += [f"Not understood: {complaint}." for complaint in job.complaints]

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cleanhours.control.deciding import decide, next_due, ramp
-from cleanhours.control.history import Durations
+from cleanhours.control.history import History
 from cleanhours.control.shadowing import Shadows, count
 from cleanhours.control.watching import ForecastWatch
 from cleanhours.domain.errors import CleanhoursError
@@ -61,7 +61,7 @@ class Reconciler:
     world: World
     snapshot: Snapshot | None = None
     _memory: object | None = None
-    durations: Durations = field(default_factory=Durations)
+    history: History = field(default_factory=History)
     _shadows: Shadows = field(default_factory=Shadows)
     _lost: set[str] = field(default_factory=set)
 
@@ -71,7 +71,7 @@ class Reconciler:
         # plans begin on whole seconds: rounded up, a start that is due now would for ever be due in a second
         now = world.clock.now().replace(microsecond=0)
         jobs, rooms, powers = self._observe()
-        jobs = [self.durations.complete(job, world.ledger) for job in jobs]
+        jobs = self.history.complete(jobs, world.ledger, now)
         levels = world.forecasts.levels(_zones(jobs, rooms), now)
         watched = [job for job in jobs if self._only_watched(job)]
         jobs = [job for job in jobs if not self._only_watched(job)] if watched else jobs

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from cleanhours.control.history import Durations
+from cleanhours.control.history import History
 from cleanhours.control.reconciling import World
 from cleanhours.domain.accounts import Entry
 from cleanhours.domain.energy import Component, EnergyProfile
@@ -28,7 +28,10 @@ OVERLAP: Final = timedelta(hours=1)
 """Asked again each time, so that a run noted late, or by a clock that was stepped, is not missed."""
 
 PATIENCE: Final = timedelta(minutes=10)
-"""How long a meter may ask for more time before the run is settled without it."""
+"""How long a meter may ask for more time, from when it is first asked, before the run is settled without it."""
+
+LONGEST_PATIENCE: Final = timedelta(days=1)
+"""From a run's end, whoever asks: a controller that is started again and again asks for the first time each time."""
 
 
 @dataclass(slots=True)
@@ -37,12 +40,13 @@ class Settler:
 
     world: World
     meters: Sequence[Meter]
-    durations: Durations = field(default_factory=Durations)
+    history: History = field(default_factory=History)
     resettle: timedelta = timedelta(hours=1)
     _since: datetime | None = None
     _open: dict[RunKey, FinishedRun] = field(default_factory=dict)
     _profiles: dict[RunKey, EnergyProfile] = field(default_factory=dict)
     _retry: dict[RunKey, datetime] = field(default_factory=dict)
+    _first_asked: dict[RunKey, datetime] = field(default_factory=dict)
     _next_resettling: datetime | None = None
     _said: set[str] = field(default_factory=set)
 
@@ -80,7 +84,6 @@ class Settler:
         for key in fresh:
             if key not in known:
                 self._open[key] = runs[key]
-                self.durations.forget(runs[key])
         self._since = now
 
     def _settle_open(self, now: datetime) -> Iterable[Entry]:
@@ -96,7 +99,8 @@ class Settler:
                 self._profiles[key] = profile
                 continue
             yield entry
-            for kept in (self._open, self._profiles, self._retry):
+            self.history.forget(run)  # only now is its row there to be asked for
+            for kept in (self._open, self._profiles, self._retry, self._first_asked):
                 kept.pop(key, None)
 
     def _settle_again(self, now: datetime) -> Iterable[Entry]:
@@ -119,13 +123,17 @@ class Settler:
             try:
                 found.append((meter.name, meter.energy(run)))
             except TemporaryError as fault:
-                if now < run.finished_at + PATIENCE:
+                if self._patient(run, now):
                     self._retry[run.key] = now + fault.delay
                     return None
                 self._say(meter.name, f"meter gave up meter={meter.name} run={run.name} error={fault}")
             except (CleanhoursError, OSError) as fault:
                 self._say(meter.name, f"meter failed meter={meter.name} run={run.name} error={fault}")
         return combine(found, needed=(Component.GPU,) if run.allocated.gpus else ())
+
+    def _patient(self, run: FinishedRun, now: datetime) -> bool:
+        first = self._first_asked.setdefault(run.key, now)
+        return now < min(max(first, run.finished_at) + PATIENCE, run.finished_at + LONGEST_PATIENCE)
 
     def _entry(self, run: FinishedRun, profile: EnergyProfile, now: datetime) -> Entry | NotYet:
         world, outlook = self.world, self.world.forecasts.outlook

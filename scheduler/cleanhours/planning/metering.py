@@ -9,6 +9,10 @@ from cleanhours.domain.energy import Component, EnergyProfile, Method
 
 _METHODS: Final = tuple(Method)
 _LAST: Final = len(_METHODS)
+ENOUGH: Final = 0.8
+"""Of a run's time: a meter that saw less of it goes behind one of the same kind that saw more."""
+
+_Rank = tuple[int, bool, bool, float, int]
 
 
 def combine(
@@ -16,16 +20,18 @@ def combine(
 ) -> EnergyProfile:
     """The profile of a run from those of its meters, named, in the operator's order.
 
-    Of each component the meter with the better method is taken (`Method`'s order), of equals the one that covers
-    more, then the earlier one. `WHOLE` knows all components at once: it stands alone where its method is better than
-    that of every component known singly, where none is, or where one that is `needed` (the GPUs that a run held) is not
-    among them: a training run is not known by its processor time. Coverage is that of the poorest part taken.
+    Of each component the meter with the better method is taken (`Method`'s order), of equals one that covers enough
+    (`ENOUGH`), then one that is no upper estimate, then the one that covers more, then the earlier one. `WHOLE` knows all
+    components at once: it stands alone where its method is better than that of every component known singly, where none
+    is, or where one that is `needed` (the GPUs that a run held) is not among them: a training run is not known by its
+    processor time. Coverage is that of the poorest part taken.
     """
-    best: dict[Component, tuple[tuple[int, float, int], EnergyProfile]] = {}
+    best: dict[Component, tuple[_Rank, EnergyProfile]] = {}
     for order, (_, profile) in enumerate(profiles):
         for component in profile.components:
             part = profile.only((component,))
-            rank = (_worst(part), -profile.coverage, order)
+            covers = profile.coverage
+            rank = (_worst(part), covers < ENOUGH, profile.upper_estimate, -covers, order)
             if component not in best or rank < best[component][0]:
                 best[component] = (rank, part)
     whole = best.pop(Component.WHOLE, None)

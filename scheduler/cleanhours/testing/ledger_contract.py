@@ -127,6 +127,32 @@ class LedgerContract:
         found = ledger.current(START + HOUR, START + 3 * HOUR)
         assert ["1", "2"] == [entry.key.uid for entry in found]
 
+    def test_what_was_in_force_once_is_found_for_ever(self, ledger: Ledger) -> None:
+        first, second, third = (START + hours * HOUR for hours in (3, 30, 300))
+        for settled, avoided, at in (
+            (Settled.PROVISIONAL, 50, first), (Settled.PROVISIONAL, 40, second), (Settled.FINAL, 30, third),
+        ):  # fmt: skip
+            ledger.record(an_entry("1", settled=settled, avoided=avoided, settled_at=at))
+        ledger.record(an_entry("2", avoided=7, settled_at=second))
+
+        def then(instant: datetime) -> list[int]:
+            return sorted(entry.total_avoided_ug or 0 for entry in ledger.current(as_of=instant))
+
+        moment = timedelta(microseconds=1)
+        assert [] == then(first - moment)
+        assert [50] == then(first) == then(second - moment)
+        assert [7, 40] == then(second) == then(third - moment)
+        assert [7, 30] == then(third) == sorted(e.total_avoided_ug or 0 for e in ledger.current())
+        assert [] == list(ledger.current(START + 3 * HOUR, as_of=third))
+        assert 2 == len(ledger.current(START + HOUR, START + 3 * HOUR, as_of=third))
+
+    def test_a_clock_that_was_set_back_leaves_one_row_in_force(self, ledger: Ledger) -> None:
+        for avoided, hours in ((50, 3), (40, 30), (30, 4)):
+            ledger.record(an_entry(avoided=avoided, settled_at=START + hours * HOUR))
+        for hours, avoided in ((3, 50), (4, 30), (29, 30), (31, 30)):
+            (entry,) = ledger.current(as_of=START + hours * HOUR)
+            assert avoided == entry.total_avoided_ug
+
     def test_only_rows_in_force_are_provisional(self, ledger: Ledger) -> None:
         ledger.record(an_entry("1", settled=Settled.PROVISIONAL))
         ledger.record(an_entry("2", settled=Settled.PROVISIONAL))
@@ -233,6 +259,48 @@ class LedgerContract:
         found = ledger.durations("local", "ada", "train")
         assert [timedelta(minutes=n) for n in range(60, 10, -1)] == list(found)
         assert [] == list(ledger.durations("local", "nobody", "train"))
+
+    def test_powers_are_the_mean_watts_of_successful_runs_newest_first(self, ledger: Ledger) -> None:
+        for n in range(1, 61):
+            half = (
+                RunSegment(START, START + HOUR / 2, "home"),
+                RunSegment(START + HOUR, START + 1.5 * HOUR, "home"),
+            )
+            ledger.record(
+                an_entry(
+                    str(n), segments=half, finished_at=START + n * HOUR, profile=EnergyProfile((), 0.8),
+                    shares=(
+                        MethodShare(Method.MEASURED, ("nvml",), n * 3_000_000, 50, 50),
+                        MethodShare(Method.MODELLED, ("processes",), n * 600_000, 10, 50),
+                    ),
+                )
+            )  # fmt: skip
+        assert [float(n) for n in range(60, 10, -1)] == list(ledger.powers("local", "ada", "train"))
+        assert [] == list(ledger.powers("local", "nobody", "train"))
+
+    def test_powers_are_of_runs_whose_energy_is_their_own_and_known(self, ledger: Ledger) -> None:
+        whole = EnergyProfile((), 1.0)
+
+        def share(method: Method = Method.MEASURED, *meters: str, energy: int = 3_600_000) -> MethodShare:
+            return MethodShare(method, meters or ("rapl",), energy, 60, 100)
+
+        left_out: dict[str, dict[str, Any]] = {
+            "declared": {"shares": (share(Method.DECLARED, "declared"),)},
+            "partly declared": {"shares": (share(), share(Method.DECLARED, "declared"))},
+            "moved": {"shares": (share(Method.MODELLED, "processes", "transfer"),)},
+            "half known": {"profile": EnergyProfile((), 0.79)},
+            "failed": {"state": JobState.FAILED},
+            "in no time": {"segments": (RunSegment(START + HOUR, START + HOUR, "home"),)},
+            "unmeasured": {"shares": (), "emissions_ug": None, "baseline_ug": None},
+            "nothing": {"shares": (share(energy=0),)},
+        }
+        for uid, more in left_out.items():
+            ledger.record(an_entry(uid, **{"profile": whole, **more}))
+        assert [] == list(ledger.powers("local", "ada", "train"))
+
+        for settled in (Settled.PROVISIONAL, Settled.FINAL):  # a run counts once, however often it is settled
+            ledger.record(an_entry("kept", settled=settled, profile=whole))
+        assert [1.0] == list(ledger.powers("local", "ada", "train"))
 
     def test_forecasts_are_compared_with_what_was(self, ledger: Ledger) -> None:
         for hour in (0, 1):

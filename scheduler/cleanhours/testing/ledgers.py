@@ -19,6 +19,7 @@ from cleanhours.domain.energy import Method
 from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
 from cleanhours.domain.jobs import JobKey, JobState, RunKey
 from cleanhours.domain.plans import Plan
+from cleanhours.planning.counterfactuals import TRANSFER
 
 HOUR = timedelta(hours=1)
 
@@ -48,11 +49,13 @@ class FakeLedger:
         self.pages.rows.append(entry)
         return True
 
-    def current(self, since: datetime | None = None, until: datetime | None = None) -> Sequence[Entry]:
+    def current(
+        self, since: datetime | None = None, until: datetime | None = None, *, as_of: datetime | None = None
+    ) -> Sequence[Entry]:
         return sorted(
             (
                 entry
-                for entry in self._in_force()
+                for entry in self._in_force(as_of)
                 if (since is None or entry.run.finished_at >= since)
                 and (until is None or entry.run.finished_at < until)
             ),
@@ -112,6 +115,24 @@ class FakeLedger:
             for run in newest
         ]
 
+    def powers(self, cluster: str, namespace: str, name: str) -> Sequence[float]:
+        firsts = {entry.key: entry for entry in reversed(self.pages.rows)}
+        known = [
+            entry
+            for entry in firsts.values()
+            if (entry.key.cluster, entry.run.namespace, entry.run.name) == (cluster, namespace, name)
+            and entry.run.state is JobState.SUCCEEDED
+            and entry.profile.coverage >= 0.8
+            and not any(one.method is Method.DECLARED or TRANSFER in one.meters for one in entry.shares)
+        ]
+        found = []
+        for entry in sorted(known, key=lambda entry: entry.run.finished_at, reverse=True):
+            run, millijoules = entry.run, sum(share.millijoules for share in entry.shares)
+            ran = sum(((part.end or run.finished_at) - part.start for part in run.segments), timedelta(0))
+            if ran and millijoules:
+                found.append(millijoules / 1000 / ran.total_seconds())
+        return found[:50]
+
     def record_forecast(self, series: IntensitySeries, now: datetime) -> None:
         for lead in (1, 6, 24):
             target = now + lead * HOUR
@@ -149,8 +170,9 @@ class FakeLedger:
     def _rows_of(self, key: RunKey) -> list[Entry]:
         return [entry for entry in self.pages.rows if entry.key == key]
 
-    def _in_force(self) -> list[Entry]:
-        return list({entry.key: entry for entry in self.pages.rows}.values())
+    def _in_force(self, as_of: datetime | None = None) -> list[Entry]:
+        written = (entry for entry in self.pages.rows if as_of is None or entry.settled_at <= as_of)
+        return list({entry.key: entry for entry in written}.values())
 
     def _count(self, rows: Iterable[Entry], counted: dict[tuple[str, str, str, Method], list[int]]) -> None:
         measured = [entry for entry in rows if entry.emissions_ug is not None]

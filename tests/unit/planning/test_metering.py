@@ -50,6 +50,16 @@ def test_of_equal_methods_the_one_that_covers_more() -> None:
     assert 2 == combine([("half", half), ("whole", whole)]).millijoules
 
 
+def test_of_equals_the_one_that_is_no_upper_estimate() -> None:
+    ceiling = EnergyProfile((part(Component.CPU, 9, Method.MODELLED, "tdp"),), upper_estimate=True)
+    used = of(part(Component.CPU, 5, Method.MODELLED, "used"))
+    assert 5 == combine([("tdp", ceiling), ("used", used)]).millijoules
+    assert 9 == combine([("used", of(*used.slices, coverage=0.5)), ("tdp", ceiling)]).millijoules
+    assert (
+        used.millijoules == combine([("used", of(*used.slices, coverage=0.9)), ("tdp", ceiling)]).millijoules
+    )
+
+
 def test_of_equals_the_earlier() -> None:
     one, other = (of(part(Component.GPU, n, Method.MEASURED)) for n in (1, 2))
     assert 1 == combine([("a", one), ("b", other)]).millijoules

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import exists, insert, select, tuple_
 
-from cleanhours.adapters.ledger import foresight
+from cleanhours.adapters.ledger import foresight, recalling
 from cleanhours.adapters.ledger.database import BUSY_S, Database
 from cleanhours.adapters.ledger.migrations import migrate
 from cleanhours.adapters.ledger.records import (
@@ -24,10 +24,9 @@ from cleanhours.adapters.ledger.schema import entries, plans, shares
 from cleanhours.adapters.ledger.totalling import Tally
 from cleanhours.domain.accounts import Cause, Entry, ForecastError, Settled, Totals
 from cleanhours.domain.intensity import IntensitySeries
-from cleanhours.domain.jobs import JobKey, JobState, RunKey
+from cleanhours.domain.jobs import JobKey, RunKey
 from cleanhours.domain.plans import Plan
 
-_HISTORY: Final = 50
 _CHUNK: Final = 300
 """Keys asked for at once: SQLite takes 32,766 parameters in one statement, old ones 999."""
 
@@ -68,13 +67,15 @@ class SqlLedger:
                 connection.execute(insert(shares), parts)
         return True
 
-    def current(self, since: datetime | None = None, until: datetime | None = None) -> Sequence[Entry]:
+    def current(
+        self, since: datetime | None = None, until: datetime | None = None, *, as_of: datetime | None = None
+    ) -> Sequence[Entry]:
         bounds = []
         if since is not None:
             bounds.append(entries.c.finished_us >= microseconds_of(since))
         if until is not None:
             bounds.append(entries.c.finished_us < microseconds_of(until))
-        return self._in_force(*bounds)
+        return self._in_force(*bounds, as_of=as_of)
 
     def provisional(self) -> Sequence[Entry]:
         return self._in_force(entries.c.settled == Settled.PROVISIONAL.value)
@@ -125,20 +126,12 @@ class SqlLedger:
             ]
 
     def durations(self, cluster: str, namespace: str, name: str) -> Sequence[timedelta]:
-        query = (
-            select(entries.c.running_us)
-            .where(
-                entries.c.cluster == _clean(cluster),
-                entries.c.namespace == _clean(namespace),
-                entries.c.name == _clean(name),
-                entries.c.revision == 1,
-                entries.c.state == JobState.SUCCEEDED.value,
-            )
-            .order_by(entries.c.finished_us.desc(), entries.c.id.desc())
-            .limit(_HISTORY)
-        )
         with self._database.reading() as connection:
-            return [timedelta(microseconds=length) for length in connection.execute(query).scalars()]
+            return recalling.durations(connection, _clean(cluster), _clean(namespace), _clean(name))
+
+    def powers(self, cluster: str, namespace: str, name: str) -> Sequence[float]:
+        with self._database.reading() as connection:
+            return recalling.powers(connection, _clean(cluster), _clean(namespace), _clean(name))
 
     def record_forecast(self, series: IntensitySeries, now: datetime) -> None:
         with self._database.writing() as connection:
@@ -155,11 +148,18 @@ class SqlLedger:
     def close(self) -> None:
         self._database.close()
 
-    def _in_force(self, *bounds: Any) -> list[Entry]:
+    def _in_force(self, *bounds: Any, as_of: datetime | None = None) -> list[Entry]:
         later = entries.alias("later")
+        superseded: tuple[Any, ...] = (later.c.supersedes == entries.c.id,)
+        if as_of is not None:
+            # by revision, not by link: where a clock was set back, a revision may be settled before the one it supersedes
+            then = microseconds_of(as_of)
+            same = (later.c[name] == entries.c[name] for name in ("cluster", "uid", "attempt"))
+            superseded = (*same, later.c.revision > entries.c.revision, later.c.settled_us <= then)
+            bounds = (*bounds, entries.c.settled_us <= then)
         query = (
             select(entries.c.detail)
-            .where(*bounds, ~exists().where(later.c.supersedes == entries.c.id))
+            .where(*bounds, ~exists().where(*superseded))
             .order_by(entries.c.finished_us, entries.c.id)
         )
         with self._database.reading() as connection:

@@ -38,6 +38,7 @@ class Tally:
     provisional: int = 0
     corrections_ug: int = 0
     misses: dict[str, int] = field(default_factory=dict)
+    _told: Totals | None = None
 
     def catch_up(self, connection: Connection) -> None:
         """Adds what was written since."""
@@ -51,9 +52,15 @@ class Tally:
         self._cover(connection, fresh)
         self._correct(connection, fresh)
         self.seen = top
+        self._told = None
 
     def totals(self) -> Totals:
-        """The sums as values, in the order in which namespaces were first settled."""
+        """The sums as values, in the order in which namespaces were first settled; the same object until a row is added."""
+        if self._told is None:
+            self._told = self._sums()
+        return self._told
+
+    def _sums(self) -> Totals:
         counted = [
             Total(cluster, location, namespace, Method(method), *numbers[:3])
             for (cluster, location, namespace, method), numbers in self.counted.items()

@@ -16,7 +16,8 @@ from cleanhours.apps.commands.wishing import read_request, request_options
 from cleanhours.apps.escaping import escape_terminal
 from cleanhours.apps.wiring import Wiring
 from cleanhours.control.explaining import explain
-from cleanhours.domain.errors import InvalidRequest, NotSupported
+from cleanhours.control.history import Draw, draw_of, rests_on_history
+from cleanhours.domain.errors import CleanhoursError, InvalidRequest, NotSupported
 from cleanhours.domain.jobs import WAITING, FinishedRun, Job, JobKey
 from cleanhours.domain.times import format_instant
 from cleanhours.ports import Advising, Cancelling, Cluster, OwnerPausing, Submission
@@ -133,12 +134,22 @@ def explain_job(wiring: Wiring, job_text: str, as_json: bool) -> None:
             raise
         click.echo(json.dumps(run_json(run), indent=2) if as_json else escape_terminal(_epitaph(run)))
         return
-    sentence = explain(job, wiring.clock.now())
+    sentence = explain(job, wiring.clock.now(), _draw_of(wiring, job))
     click.echo(
         json.dumps({**job_json(job), "explanation": sentence}, indent=2)
         if as_json
         else escape_terminal(sentence)
     )
+
+
+def _draw_of(wiring: Wiring, job: Job) -> Draw | None:
+    """What earlier runs drew, where the plan rests on it: then there is a ledger. It may be out of reach."""
+    if not rests_on_history(job):
+        return None
+    try:
+        return draw_of(job, wiring.ledger)
+    except CleanhoursError:
+        return None
 
 
 @click.command()

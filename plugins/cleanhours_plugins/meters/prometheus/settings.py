@@ -1,0 +1,163 @@
+"""Settings of meters that ask Prometheus: every fault in one error, each with what was found and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from cleanhours.domain.errors import ConfigurationError
+from cleanhours.domain.times import DURATION_WORDS, parse_duration
+from cleanhours.ports import Clock
+from cleanhours_plugins.meters.keys import check_keys
+from cleanhours_plugins.meters.prometheus.server import Server
+
+KEYS: Final = ("url", "headers", "token_file", "timeout", "scrape_interval", "minimum_coverage")
+"""What every such meter understands."""
+
+LONGEST_TIMEOUT: Final = timedelta(seconds=60)
+LONGEST_SCRAPE: Final = timedelta(minutes=5)
+"""A run waits ten minutes for its meters at most."""
+
+T = TypeVar("T")
+
+
+class Table:
+    """A meter's table, taken key by key; `close` raises what was wrong with all of them together."""
+
+    def __init__(self, meter: str, settings: Mapping[str, Any], keys: Sequence[str]) -> None:
+        self.meter = meter
+        self._settings = settings
+        self._faults: list[str] = []
+        try:
+            check_keys(meter, settings, keys)
+        except ConfigurationError as fault:
+            self._faults.append(str(fault))
+
+    def fault(self, key: str, found: object, accepted: str) -> None:
+        self._faults.append(f"meters.{self.meter}.{key}: found {found!r}, accepted: {accepted}")
+
+    def add(self, fault: str) -> None:
+        """One that says itself where it is."""
+        self._faults.append(fault)
+
+    def take(self, key: str, default: T, read: Callable[[Any], T], accepted: str) -> T:
+        """What `read` makes of the value; a ValueError or TypeError of it is a fault."""
+        if key not in self._settings:
+            return default
+        try:
+            return read(self._settings[key])
+        except (ValueError, TypeError):
+            self.fault(key, _shown(self._settings[key]), accepted)
+            return default
+
+    def close(self) -> None:
+        if self._faults:
+            raise ConfigurationError("; ".join(self._faults))
+
+
+def server_of(table: Table, settings: Mapping[str, Any], clock: Clock) -> Server | None:
+    """The server of a meter's table; None for an empty one: the meter is installed, and nobody asked for it."""
+    if not settings:
+        return None
+    if "url" not in settings:
+        table.fault("url", None, "the address of a Prometheus server, such as http://prometheus:9090")
+    url = table.take(
+        "url", "", _address, "the address of a Prometheus server, such as http://prometheus:9090"
+    )
+    headers = table.take(
+        "headers",
+        dict[str, str](),
+        _headers,
+        "a table of texts; a token belongs into token_file, a password into the url",
+    )
+    token = table.take("token_file", None, _file, "the path of a file that holds a bearer token")
+    timeout = table.take(
+        "timeout",
+        timedelta(seconds=10),
+        lambda value: _duration(value, LONGEST_TIMEOUT),
+        f"{DURATION_WORDS}, up to 60s",
+    )
+    scrape = table.take(
+        "scrape_interval",
+        timedelta(seconds=30),
+        lambda value: _duration(value, LONGEST_SCRAPE),
+        f"{DURATION_WORDS}, up to 5m",
+    )
+    enough = table.take("minimum_coverage", 0.8, share, "a number from 0 to 1")
+    return Server(
+        table.meter,
+        url,
+        clock,
+        headers=headers,
+        token_file=token,
+        timeout_s=timeout.total_seconds(),
+        scrape_interval=scrape,
+        enough=enough,
+    )
+
+
+def _shown(value: Any) -> Any:
+    """A value as a complaint shows it: without what may be a secret."""
+    if isinstance(value, Mapping):
+        return list(value)
+    if isinstance(value, str) and "@" in value:
+        return "***@" + value.rpartition("@")[2]
+    return value
+
+
+def share(value: Any) -> float:
+    """From 0 to 1. Raises ValueError."""
+    return number(value, 1.0)
+
+
+def number(value: Any, most: float = 1e6) -> float:
+    """From 0 to `most`. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+        raise ValueError(value)
+    return float(value)
+
+
+def _address(value: Any) -> str:
+    text = str(value).strip().rstrip("/")
+    parts = urlsplit(text)
+    if not isinstance(value, str) or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(value)
+    if parts.query or parts.fragment or text.endswith("/api/v1"):
+        raise ValueError(value)
+    return text
+
+
+def _headers(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or any(not isinstance(each, str) for each in value.values()):
+        raise ValueError(value)
+    if any(str(name).lower() in ("authorization", "proxy-authorization", "cookie") for name in value):
+        raise ValueError(value)
+    return {str(name): each for name, each in value.items()}
+
+
+def _file(value: Any) -> Path | None:
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return Path(value)
+
+
+def _duration(value: Any, longest: timedelta) -> timedelta:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    length = parse_duration(value)
+    if not timedelta(0) < length <= longest:
+        raise ValueError(value)
+    return length
+
+
+def max_gap(table: Table) -> timedelta:
+    """Of a gauge: silence that is longer is not bridged."""
+    return table.take(
+        "max_gap",
+        timedelta(minutes=5),
+        lambda value: _duration(value, timedelta(hours=1)),
+        f"{DURATION_WORDS}, up to 1h",
+    )

@@ -1,0 +1,60 @@
+"""Recalling: how long earlier successful runs of a work ran, and what they drew, newest first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, exists, func, or_, select
+
+from cleanhours.adapters.ledger.schema import entries, shares
+from cleanhours.domain.energy import Method
+from cleanhours.domain.jobs import JobState
+from cleanhours.planning.counterfactuals import TRANSFER
+
+_MOST_RUNS: Final = 50
+_KNOWN_PPM: Final = 800_000
+"""Of a run's time, in millionths: below it the energy that is known is too small a part to tell the power."""
+
+
+def durations(connection: Connection, cluster: str, namespace: str, name: str) -> list[timedelta]:
+    """Running times, as `cleanhours.ports.Ledger.durations`."""
+    query = (
+        select(entries.c.running_us)
+        .where(*_successes(cluster, namespace, name))
+        .order_by(entries.c.finished_us.desc(), entries.c.id.desc())
+        .limit(_MOST_RUNS)
+    )
+    return [timedelta(microseconds=length) for length in connection.execute(query).scalars()]
+
+
+def powers(connection: Connection, cluster: str, namespace: str, name: str) -> list[float]:
+    """Mean watts before PUE, as `cleanhours.ports.Ledger.powers`."""
+    own = shares.c.entry_id == entries.c.id
+    energy = select(func.sum(shares.c.millijoules)).where(own).scalar_subquery()
+    moved = ("," + shares.c.meters + ",").like(f"%,{TRANSFER},%")
+    strange = exists().where(own, or_(shares.c.method == Method.DECLARED.value, moved))
+    query = (
+        select(entries.c.running_us, energy)
+        .where(
+            *_successes(cluster, namespace, name),
+            entries.c.coverage_ppm >= _KNOWN_PPM,
+            entries.c.running_us > 0,
+            energy > 0,
+            ~strange,
+        )
+        .order_by(entries.c.finished_us.desc(), entries.c.id.desc())
+        .limit(_MOST_RUNS)
+    )
+    return [int(millijoules) * 1000 / ran for ran, millijoules in connection.execute(query)]
+
+
+def _successes(cluster: str, namespace: str, name: str) -> tuple[Any, ...]:
+    """Each run once: neither its length nor its energy changes when it is settled again."""
+    return (
+        entries.c.cluster == cluster,
+        entries.c.namespace == namespace,
+        entries.c.name == name,
+        entries.c.revision == 1,
+        entries.c.state == JobState.SUCCEEDED.value,
+    )
