@@ -13,6 +13,7 @@ from cleanhours.adapters import locating
 from cleanhours.adapters.layers import Effective, Layers, Origin, find_file, parsed, read_layers, shown, xdg
 from cleanhours.domain.deadlines import Margins
 from cleanhours.domain.errors import ConfigurationError
+from cleanhours.domain.hardware import Hardware
 from cleanhours.domain.locations import Location
 from cleanhours.domain.rules import Rules
 from cleanhours.domain.times import format_duration
@@ -60,6 +61,9 @@ class Settings:
     listen: tuple[str, int] | None
     ledger_url: str
     state_folder: Path
+    hardware: Hardware | None = None
+    """The servers everywhere, for embodied carbon; None where nothing was said."""
+    hardware_at: Mapping[str, Hardware] = field(default_factory=dict)
     file: Path | None = None
     effective: tuple[Effective, ...] = ()
 
@@ -167,6 +171,12 @@ def _settings(tables: SettingsTables, layers: Layers, file: Path | None) -> Sett
         listen=tables.metrics.listen,
         ledger_url=tables.ledger.url,
         state_folder=tables.state.folder.expanduser().absolute(),
+        hardware=tables.embodied.hardware(),
+        hardware_at={
+            name: told
+            for name, table in tables.embodied.locations.items()
+            if (told := table.hardware()) is not None
+        },
         file=file,
         effective=tuple(_effective(tables.model_dump(), layers)),
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,60 +11,24 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cleanhours.adapters.layers import Layers, shown
+from cleanhours.adapters.table_values import (
+    Amount,
+    Duration,
+    Lifetime,
+    Names,
+    Percent,
+    Whole,
+    byte_count,
+    listen_address,
+)
 from cleanhours.domain.errors import InvalidRequest
+from cleanhours.domain.hardware import Hardware
 from cleanhours.domain.locations import Location
 from cleanhours.domain.resources import Capacity
-from cleanhours.domain.times import DURATION_WORDS, parse_duration
-from cleanhours.domain.words import parse_bytes, parse_words
+from cleanhours.domain.words import parse_words
 
 _ANY_DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
-_LISTEN: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})", re.ASCII)
-_LISTEN_WORDS: Final = "host:port such as 127.0.0.1:9464, or off"
 _ZONE: Final = r"^[A-Za-z0-9][A-Za-z0-9_:-]{0,31}$"
-_LIST: Final = "a list such as ['neso', 'climatology']"
-
-
-def _duration(value: Any) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str):
-        raise ValueError(DURATION_WORDS)
-    return parse_duration(value)
-
-
-def _bytes(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError("bytes such as 64GiB")
-    return value if isinstance(value, int) else parse_bytes(value)
-
-
-def _listen(value: Any) -> tuple[str, int] | None:
-    if value == "off":
-        return None
-    match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
-    if match is None or int(match[3]) > 65535:
-        raise ValueError(_LISTEN_WORDS)
-    if match[1]:
-        try:
-            ipaddress.IPv6Address(match[1])
-        except ValueError:
-            raise ValueError(_LISTEN_WORDS) from None
-    return (match[1] or match[2], int(match[3]))
-
-
-def _names(value: Any) -> list[str]:
-    """A list, or from the environment a text with commas."""
-    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError(_LIST)
-    return names
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Names = Annotated[list[str], BeforeValidator(_names)]
-Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Whole = Annotated[int, Field(ge=0)]
 
 
 class Table(BaseModel):
@@ -80,7 +42,7 @@ class CapacityTable(Table):
 
     cpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     cpu_millicores: Whole | None = None
-    memory: Annotated[int, BeforeValidator(_bytes), Field(ge=0)] | None = None
+    memory: Annotated[int, BeforeValidator(byte_count), Field(ge=0)] | None = None
     gpus: Whole | None = None
     slots: Whole | None = None
 
@@ -142,13 +104,34 @@ class AdmissionTable(Table):
 class MetricsTable(Table):
     """Where metrics are served; `off` is None."""
 
-    listen: Annotated[tuple[str, int] | None, BeforeValidator(_listen)] = ("127.0.0.1", 9464)
+    listen: Annotated[tuple[str, int] | None, BeforeValidator(listen_address)] = ("127.0.0.1", 9464)
 
 
 class LedgerTable(Table):
     """Where the ledger is kept."""
 
     url: Annotated[str, Field(min_length=1)]
+
+
+class HardwareTable(Table):
+    """One server: what making it emitted, how long it serves, and its GPUs or CPUs, by which runs share it."""
+
+    server_kg_co2e: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    lifetime: Lifetime = timedelta(days=4 * 365)
+    gpus: Annotated[int, Field(ge=1)] | None = None
+    cpus: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    def hardware(self) -> Hardware | None:
+        """The value that the report knows; None where nothing was said."""
+        if self.server_kg_co2e is None:
+            return None
+        return Hardware(self.server_kg_co2e, self.lifetime, self.gpus, self.cpus)
+
+
+class EmbodiedTable(HardwareTable):
+    """The servers everywhere, and those of some locations."""
+
+    locations: dict[str, HardwareTable] = {}
 
 
 class StateTable(Table):
@@ -169,6 +152,7 @@ class SettingsTables(Table):
     admission: AdmissionTable = AdmissionTable()
     metrics: MetricsTable = MetricsTable()
     ledger: LedgerTable
+    embodied: EmbodiedTable = EmbodiedTable()
     state: StateTable
 
 
@@ -205,7 +189,7 @@ def _fault(error: Any, layers: Layers) -> str:
     return f"{key}: found {found!r}, accepted: {accepted}{where}"
 
 
-_INSIDE: Final = frozenset({"[key]", "tuple", "function-before[_listen()]"})
+_INSIDE: Final = frozenset({"[key]", "tuple", "function-before[listen_address()]"})
 
 
 def _accepted(path: Sequence[str]) -> str:
@@ -262,3 +246,19 @@ def _joint_faults(tables: SettingsTables) -> Iterator[str]:
         room = location.capacity
         if room.cpus is not None and room.cpu_millicores is not None:
             yield f"locations.{name}.capacity: found both cpus and cpu_millicores, accepted: one of them"
+    yield from _hardware_faults("embodied", tables.embodied)
+    for name, hardware in tables.embodied.locations.items():
+        yield from _hardware_faults(f"embodied.locations.{name}", hardware)
+        if name not in tables.locations:
+            yield f"embodied.locations.{name}: no such location; known: {', '.join(tables.locations)}"
+
+
+def _hardware_faults(where: str, table: HardwareTable) -> Iterator[str]:
+    counts = [name for name in ("gpus", "cpus") if getattr(table, name) is not None]
+    if table.server_kg_co2e is None:
+        said = table.model_fields_set - {"locations"}
+        if said or where != "embodied":
+            yield f"{where}.server_kg_co2e: missing, accepted: kgCO2e of making one server, above 0"
+    elif len(counts) != 1:
+        found = " and ".join(counts) or "neither"
+        yield f"{where}: found {found}, accepted: gpus or cpus of the server, one of them, by which runs share it"

@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "forecast": ("forecasting:forecast", "Show the carbon intensity ahead in a grid zone."),
     "sources": ("forecasting:sources", "List forecast sources, what they measure and whom to credit."),
     "report": ("reporting:report", "Write what was emitted and avoided as HTML, CSV or JSON."),
+    "reconcile": ("reconciling:reconcile", "Set a cloud provider's monthly export beside our own sums."),
     "config": ("configuring:config", "Show the settings in force and where each comes from."),
     "demo": ("demonstrating:demo", "Watch eight real jobs live through a day in about a minute."),
 }

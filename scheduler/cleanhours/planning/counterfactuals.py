@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from cleanhours.domain.deadlines import released_from
@@ -30,14 +31,22 @@ class Draw(NamedTuple):
     end: int
 
 
+@lru_cache(maxsize=1024)
+def exact(setting: float) -> Fraction:
+    """A setting as it was written: 1.1 is eleven tenths, not the float next to it."""
+    return Fraction(str(setting))
+
+
 def replays_of(
     run: FinishedRun, parts: Sequence[Piece], moves: Sequence[EnergySlice], locations: Mapping[str, Location]
 ) -> list[list[Draw]]:
     """Baseline, delayed, relocated, paused: the last is what was. Scaling and capping change nothing yet."""
-    sites = {name: (locations[name].zone, Fraction(str(locations[name].pue))) for name in locations}
+    names = {run.home, *(segment.location for segment in run.segments)}
+    sites = {name: (locations[name].zone, exact(locations[name].pue)) for name in names}
     zone, pue = sites[run.home]
     at_once = microseconds(released_from(run.request))
-    first = stretches(run)[0].start
+    track = stretches(run)
+    first = track[0].start
     needed = [part for part in parts if part.needed_mj or not part.millijoules]
     baseline = [Draw(p.needed_mj, zone, pue, at_once + p.offset, at_once + p.offset_end) for p in needed]
     delayed = [Draw(p.needed_mj, zone, pue, first + p.offset, first + p.offset_end) for p in needed]
@@ -46,8 +55,7 @@ def replays_of(
     ]
     actual = [Draw(p.millijoules, *sites[p.location], p.start, p.end) for p in parts]
     offsets = {
-        microseconds(segment.start): stretch
-        for segment, stretch in zip(run.segments, stretches(run), strict=True)
+        microseconds(segment.start): stretch for segment, stretch in zip(run.segments, track, strict=True)
     }
     for move, end in zip(moves, _ends(run, moves), strict=True):
         when = microseconds(move.start)
@@ -59,8 +67,10 @@ def replays_of(
 
 def transfers(run: FinishedRun, kwh_per_gb: float) -> list[EnergySlice]:
     """The modelled energy of each move of the data, as two instants of half: at home, then at the destination."""
-    exact = Fraction(run.request.data_bytes, 10**9) * Fraction(str(kwh_per_gb)) * MILLIJOULES_PER_KWH
-    millijoules = nearest(exact)
+    if not run.request.data_bytes:
+        return []
+    gigabytes = Fraction(run.request.data_bytes, 10**9)
+    millijoules = nearest(gigabytes * exact(kwh_per_gb) * MILLIJOULES_PER_KWH)
     if not millijoules:
         return []
     halves = (millijoules - millijoules // 2, millijoules // 2)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from cleanhours.domain.accounts import IntensityUsed
 from cleanhours.domain.energy import EnergyProfile, EnergySlice, Method
@@ -33,7 +36,12 @@ def instant_at(microsecond: int) -> datetime:
 
 def nearest(value: Fraction) -> int:
     """The nearest whole number, halves up."""
-    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+    return nearest_of(value.numerator, value.denominator)
+
+
+def nearest_of(numerator: int, denominator: int) -> int:
+    """The nearest whole number to a fraction that need not be in lowest terms, halves up."""
+    return (2 * numerator + denominator) // (2 * denominator)
 
 
 def apportion(total: int, weights: Sequence[int]) -> list[int]:
@@ -41,6 +49,8 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
 
     Weights that are all 0 count as equal.
     """
+    if len(weights) == 1:
+        return [total]
     whole = sum(weights)
     if not whole:
         return apportion(total, [1] * len(weights)) if weights else []
@@ -51,8 +61,7 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     return [quotient + (index in more) for index, (quotient, _) in enumerate(parts)]
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Part of an energy slice inside one running segment, in exact microseconds.
 
     `offset` and `offset_end` are useful running time since the first start, pauses closed up and overheads of ours left
@@ -69,8 +78,7 @@ class Piece:
     offset_end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """A running segment: [start, end), the overhead at its beginning, and the useful time done before it."""
 
     start: int
@@ -112,6 +120,8 @@ def _cut(part: EnergySlice, track: Sequence[Stretch]) -> Iterator[Piece]:
     start, end = microseconds(part.start), microseconds(part.end)
     bands: list[tuple[int, int, Stretch, bool]] = []
     for stretch in track:
+        if stretch.end <= start or end <= stretch.start:
+            continue
         middle = stretch.overhead_end
         for first, last, useful in ((stretch.start, middle, False), (middle, stretch.end, True)):
             begin, stop = max(start, first), min(end, last)
@@ -129,6 +139,8 @@ def _cut(part: EnergySlice, track: Sequence[Stretch]) -> Iterator[Piece]:
 
 def _without_pause_energy(cut: Sequence[Piece], track: Sequence[Stretch], each_mj: int) -> list[Piece]:
     """Takes what each pause cost beside its time from the segment after it; a declared power never contained it."""
+    if not each_mj:
+        return list(cut)
     left = dict.fromkeys((stretch.start for stretch in track[1:]), each_mj)
     result = []
     for piece in cut:
@@ -162,56 +174,74 @@ def union(intervals: Iterable[Interval]) -> list[Interval]:
     return merged
 
 
+def grid_of(series: IntensitySeries) -> Grid:
+    """The series as a grid, made once for as long as the series lives: many runs are settled on one."""
+    found = _GRIDS.get(series)
+    if found is None:
+        found = _GRIDS[series] = Grid(series)
+    return found
+
+
 class Grid:
-    """One zone's intensity, asked at exact microseconds."""
+    """One zone's intensity, asked at exact microseconds. Equal neighbours of the series are one step here."""
 
     def __init__(self, series: IntensitySeries) -> None:
         self.zone = series.zone
         self.provider = series.provider
         self.measure = series.measure
-        self._borders: list[int] = [1_000_000 * int(border) for border in series.borders]
-        self._values: list[int] = series.micrograms.tolist()
-        self._kinds: list[int] = series.kinds.tolist()
-        self._sums: list[int] = [1_000_000 * int(value) for value in series.integral]
+        changes = np.diff(series.micrograms).astype(bool) | np.diff(series.kinds).astype(bool)
+        firsts = np.concatenate((np.zeros(1, np.int64), 1 + np.flatnonzero(changes)))
+        self._borders: list[int] = (
+            1_000_000 * np.append(series.borders[firsts], series.borders[-1]).astype(np.int64)
+        ).tolist()
+        self._values: list[int] = series.micrograms[firsts].tolist()
+        self._kinds: list[int] = series.kinds[firsts].tolist()
+        self._known_as = {_KINDS[index] for index in set(self._kinds)}
+        self._seconds_sums: list[int] = series.integral[firsts].tolist()
 
     def covers(self, start: int, end: int) -> bool:
         return self._borders[0] <= start and end <= self._borders[-1]
 
-    def emissions_ug(self, millijoules: int, start: int, end: int, pue: Fraction) -> int:
-        """Micrograms of energy drawn evenly over [start, end): rounded to the nearest, once. An instant has its value."""
-        end = max(end, start + 1)
-        exact = Fraction(millijoules * self._integral(start, end), (end - start) * MILLIJOULES_PER_KWH)
-        return nearest(exact * pue)
-
-    def kinds(self, start: int, end: int) -> set[Kind]:
-        return {_KINDS[index] for index in self._kinds[self._at(start) : self._before(end)]}
-
-    def used(self, intervals: Iterable[Interval]) -> Iterator[IntensityUsed]:
-        """The values in force over the intervals, equal neighbours as one."""
-        for start, end in intervals:
-            first, last = self._at(start), self._before(end)
-            begin = start
-            for index in range(first, last):
-                stop = min(end, self._borders[index + 1])
-                same = index + 1 < last and self._same(index, index + 1)
-                if same:
-                    continue
-                kind = _KINDS[self._kinds[index]]
-                yield IntensityUsed(self.zone, instant_at(begin), instant_at(stop), self._values[index], kind)
-                begin = stop
-
-    def _same(self, one: int, other: int) -> bool:
-        return (self._values[one], self._kinds[one]) == (self._values[other], self._kinds[other])
-
-    def _integral(self, start: int, end: int) -> int:
+    def integral(self, start: int, end: int) -> int:
+        """µg/kWh x µs over [start, end): exact."""
         return self._until(end) - self._until(start)
 
+    def kinds(self, start: int, end: int) -> set[Kind]:
+        if len(self._known_as) == 1:
+            return self._known_as
+        return {_KINDS[index] for index in set(self._kinds[self._at(start) : self._before(end)])}
+
+    def used(self, intervals: Iterable[Interval]) -> list[IntensityUsed]:
+        """The values in force over the intervals, equal neighbours as one; whole steps are shared by all who ask."""
+        found: list[IntensityUsed] = []
+        for start, end in intervals:
+            first, last = self._at(start), self._before(end) - 1
+            found.append(self._step(first, start, end))
+            if first < last:
+                found += self._steps[first + 1 : last]
+                found.append(self._step(last, start, end))
+        return found
+
+    @cached_property
+    def _steps(self) -> list[IntensityUsed]:
+        first, last = self._borders[0], self._borders[-1]
+        return [self._step(index, first, last) for index in range(len(self._values))]
+
+    def _step(self, index: int, start: int, end: int) -> IntensityUsed:
+        begin, stop = max(start, self._borders[index]), min(end, self._borders[index + 1])
+        kind = _KINDS[self._kinds[index]]
+        return IntensityUsed(self.zone, instant_at(begin), instant_at(stop), self._values[index], kind)
+
     def _until(self, microsecond: int) -> int:
-        index = min(self._at(microsecond), len(self._values) - 1)
-        return self._sums[index] + (microsecond - self._borders[index]) * self._values[index]
+        index = min(bisect_right(self._borders, microsecond), len(self._values)) - 1
+        since = microsecond - self._borders[index]
+        return 1_000_000 * self._seconds_sums[index] + since * self._values[index]
 
     def _at(self, microsecond: int) -> int:
         return bisect_right(self._borders, microsecond) - 1
 
     def _before(self, microsecond: int) -> int:
         return bisect_left(self._borders, microsecond)
+
+
+_GRIDS: Final[WeakKeyDictionary[IntensitySeries, Grid]] = WeakKeyDictionary()

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Final
 
-from cleanhours.domain.accounts import Cause, Entry, IntensityUsed, MethodShare, Settled
+from cleanhours.domain.accounts import Cause, Entry, MethodShare, Settled
 from cleanhours.domain.deadlines import released_from
 from cleanhours.domain.energy import EnergyProfile, Method
 from cleanhours.domain.errors import ConfigurationError, SeriesError
@@ -20,19 +21,19 @@ from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
 from cleanhours.domain.jobs import FinishedRun, JobState
 from cleanhours.domain.locations import Location
 from cleanhours.domain.times import format_instant
-from cleanhours.planning.counterfactuals import Draw, replays_of, transfers, without_transfers
+from cleanhours.planning.counterfactuals import replays_of, transfers, without_transfers
 from cleanhours.planning.replaying import (
     Grid,
     Interval,
     Piece,
     apportion,
+    grid_of,
     instant_at,
     microseconds,
-    nearest,
     pieces,
     stretches,
-    union,
 )
+from cleanhours.planning.weighing import emissions_on, intervals_of, shared, sums_of, used_by, with_pue
 
 TYPICAL_AFTER: Final = timedelta(days=7)
 """So long after a run its actual intensity may still be published; then it is closed on typical values."""
@@ -96,54 +97,34 @@ def settle(  # noqa: PLR0913 - each is a word of its own
     profile = without_transfers(profile)
     moves = transfers(run, transfer_kwh_per_gb)
     parts = pieces(run, profile)
-    replays = replays_of(run, parts, moves, locations)
-    grids = {zone: Grid(series) for zone, series in actuals.items()}
-    used = {zone: _intervals(replays, zone) for zone in sorted({d.zone for r in replays for d in r})}
+    replays = shared(replays_of(run, parts, moves, locations))
+    grids = {zone: grid_of(series) for zone, series in actuals.items()}
+    distinct = {id(replay): replay for replay in replays}.values()
+    used = intervals_of(chain.from_iterable(distinct))
     state = _state(run, used, grids, now, final_after, typical_after)
     if isinstance(state, NotYet):
         return state
-    whole = replace(profile, slices=(*profile.slices, *moves))
-    entry = _account(run, whole, replays, {zone: grids[zone] for zone in used})
-    return replace(entry, location=_main_location(parts), settled=state, settled_at=now)
-
-
-def _account(
-    run: FinishedRun,
-    profile: EnergyProfile,
-    replays: Sequence[Sequence[Draw]],
-    grids: Mapping[str, Grid],
-) -> Entry:
-    grams = [sum(_emissions(draw, grids) for draw in replay) for replay in replays]
-    joules = [sum(nearest(draw.millijoules * draw.pue) for draw in replay) for replay in replays]
+    whole = replace(profile, slices=(*profile.slices, *moves)) if moves else profile
+    grids = {zone: grids[zone] for zone in used}
+    grams = sums_of(replays, emissions_on(grids))
+    joules = sums_of(replays, with_pue)
     return Entry(
         run=run,
-        location=run.home,
-        settled=Settled.PROVISIONAL,
-        settled_at=run.finished_at,
+        location=_main_location(parts),
+        settled=state,
+        settled_at=now,
         measure=_measure(grids),
         providers=tuple(sorted({grid.provider for grid in grids.values()})),
-        profile=profile,
+        profile=whole,
         emissions_ug=grams[-1],
         baseline_ug=grams[0],
         avoided_ug=_by_cause(grams),
         energy_avoided_mj=_by_cause(joules),
-        shares=_shares(profile, grams[-1], grams[0]),
-        intensity=_used(replays[-1], grids),
-        baseline_intensity=_used(replays[0], grids),
+        shares=_shares(whole, grams[-1], grams[0]),
+        intensity=used_by(replays[-1], grids),
+        baseline_intensity=used_by(replays[0], grids),
         deadline_kept=promise_kept(run),
     )
-
-
-def _emissions(draw: Draw, grids: Mapping[str, Grid]) -> int:
-    return grids[draw.zone].emissions_ug(draw.millijoules, draw.start, draw.end, draw.pue)
-
-
-def _used(replay: Sequence[Draw], grids: Mapping[str, Grid]) -> tuple[IntensityUsed, ...]:
-    return tuple(part for zone, grid in grids.items() for part in grid.used(_intervals([replay], zone)))
-
-
-def _intervals(replays: Sequence[Sequence[Draw]], zone: str) -> list[Interval]:
-    return union((draw.start, draw.end) for replay in replays for draw in replay if draw.zone == zone)
 
 
 def _state(
@@ -183,9 +164,14 @@ def _by_cause(amounts: Sequence[int]) -> dict[Cause, int]:
 
 def _shares(profile: EnergyProfile, emissions: int, baseline: int) -> tuple[MethodShare, ...]:
     """Grams split in proportion to joules: a method's slice of the energy is its slice of the emissions."""
-    methods = [method for method in Method if any(part.method is method for part in profile.slices)]
-    energy = [sum(part.millijoules for part in profile.slices if part.method is m) for m in methods]
-    meters = [tuple(sorted({part.meter for part in profile.slices if part.method is m})) for m in methods]
+    known: dict[Method, int] = {}
+    named: dict[Method, set[str]] = {}
+    for part in profile.slices:
+        known[part.method] = known.get(part.method, 0) + part.millijoules
+        named.setdefault(part.method, set()).add(part.meter)
+    methods = [method for method in Method if method in known]
+    energy = [known[method] for method in methods]
+    meters = [tuple(sorted(named[method])) for method in methods]
     rows = zip(
         methods, meters, energy, apportion(emissions, energy), apportion(baseline, energy), strict=True
     )

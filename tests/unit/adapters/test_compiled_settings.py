@@ -49,6 +49,13 @@ maximum_pauses = 3
 minimum_run = "10m"
 [metrics]
 listen = "[::1]:9000"
+[embodied]
+server_kg_co2e = 1200.5
+gpus = 8
+[embodied.locations.there]
+server_kg_co2e = 900
+lifetime = "5y"
+cpus = 64
 """
 
 

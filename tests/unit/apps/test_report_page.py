@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from cleanhours.apps.report import ZoneSeries, report_html
+from cleanhours.apps.report import Question, ZoneSeries, report_html
 from cleanhours.domain.accounts import Cause, Entry, ForecastError, IntensityUsed, Settled
 from cleanhours.domain.intensity import IntensitySeries, Kind, Measure, Signal
 from cleanhours.domain.jobs import RunSegment
@@ -50,7 +50,13 @@ def page(
     entries: Sequence[Entry], *series: ZoneSeries, title: str = "Report", credit: Sequence[str] = ()
 ) -> Page:
     return Page(
-        report_html(entries, series=series, attributions=credit, generated_at=NOON + 48 * HOUR, title=title)
+        report_html(
+            entries,
+            series=series,
+            generated_at=NOON + 48 * HOUR,
+            title=title,
+            question=Question(attributions=credit),
+        )
     )
 
 
@@ -122,7 +128,7 @@ def test_the_page_loads_nothing() -> None:
     html = report_html(
         [a_run(), a_run("b", uid="2", settled=Settled.PROVISIONAL)],
         series=[zone()],
-        attributions=["NESO, CC BY 4.0, https://carbonintensity.org.uk."],
+        question=Question(attributions=["NESO, CC BY 4.0, https://carbonintensity.org.uk."]),
         generated_at=NOON,
     )
     found = Page(html)

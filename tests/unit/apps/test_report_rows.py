@@ -3,8 +3,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
-from cleanhours.apps.report import report_csv, report_json
+from cleanhours.apps.report import Question, report_csv, report_json
 from cleanhours.domain.accounts import Cause
 from tests.unit.apps.rows_of_a_ledger import HOUR, NOON, a_run, unmeasured
 
@@ -70,4 +71,26 @@ def test_json_is_plain_and_keeps_names_as_they_are() -> None:
 
 def test_without_rows_there_is_a_heading_and_no_line() -> None:
     assert [] == read(report_csv([]))
-    assert {"version": 1, "summaries": [], "runs": []} == report_json([])
+    assert ([], []) == (report_json([])["summaries"], report_json([])["runs"])
+
+
+def test_labels_are_columns_and_a_run_without_one_leaves_it_empty() -> None:
+    worn = replace(a_run().run, labels={"team": "vision", "=cost": "7"})
+    lines = read(report_csv([a_run(run=worn), a_run(uid="2")]))
+
+    assert ["vision", ""] == [line["label_team"] for line in lines]
+    assert ["7", ""] == [line["label_=cost"] for line in lines]
+    assert {"team": "vision", "=cost": "7"} == report_json([a_run(run=worn)])["runs"][0]["labels"]
+
+
+def test_every_form_says_how_it_was_made_what_it_leaves_out_and_whom_to_credit() -> None:
+    asked = Question(attributions=["NESO, CC BY 4.0", "NESO, CC BY 4.0", "Ember"], as_of=NOON)
+    method = report_json([a_run()], asked)["method"]
+    (line,) = read(report_csv([a_run()], asked))
+
+    assert ["NESO, CC BY 4.0", "Ember"] == method["attributions"]
+    assert any("Making" in one for one in method["not_counted"])
+    assert any("PUE" in one for one in method["statement"])
+    assert "2026-03-05T12:00:00Z" == report_json([], asked)["as_of"]
+    assert "NESO, CC BY 4.0 | Ember" == line["attribution"]
+    assert "not counted: making of machines" in line["statement"]

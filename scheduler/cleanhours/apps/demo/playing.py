@@ -137,7 +137,7 @@ class Play:
 
 def demo_report(world: Wiring, grid: DemoGrid) -> str:
     """The page of the day, with what had been forecast for it at its begin beside what came."""
-    from cleanhours.apps.report import ZoneSeries, report_html
+    from cleanhours.apps.report import Question, ZoneSeries, report_html
 
     now = world.clock.now()
     origin = grid.origin
@@ -146,7 +146,7 @@ def demo_report(world: Wiring, grid: DemoGrid) -> str:
     return report_html(
         world.ledger.current(),
         series=[series],
-        attributions=[grid.attribution],
+        question=Question(attributions=[grid.attribution]),
         generated_at=now,
         title="A day of the demonstration",
         forecast_errors=world.ledger.forecast_errors(),

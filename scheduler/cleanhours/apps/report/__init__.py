@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from cleanhours.apps.report.asking import Question
+from cleanhours.apps.report.embodied import Embodying, check_unit
+from cleanhours.apps.report.group_rows import groups_csv
+from cleanhours.apps.report.grouping import parse_dimensions
 from cleanhours.apps.report.intensity import ZoneSeries
 from cleanhours.apps.report.page import report_html
 from cleanhours.apps.report.rows import report_csv, report_json
 
-__all__ = ["ZoneSeries", "report_csv", "report_html", "report_json"]
+__all__ = [
+    "Embodying", "Question", "ZoneSeries", "check_unit", "groups_csv", "parse_dimensions", "report_csv",
+    "report_html", "report_json",
+]  # fmt: skip

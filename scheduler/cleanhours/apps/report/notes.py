@@ -42,3 +42,9 @@ NOT_COUNTED: Final = (
     ),
     "Jobs that were not managed, or have not finished.",
 )
+
+STATEMENT: Final = (
+    "metered energy x PUE x grid intensity at the place and in the hours of the run; not counted: making of machines, "
+    "idle power, networks, jobs that were not managed"
+)
+"""The same in one cell, for tables that travel without the page."""

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from cleanhours.apps.escaping import escape_csv
+from cleanhours.apps.report.asking import NOTHING_ASKED, Question
+from cleanhours.apps.report.cells import cell
+from cleanhours.apps.report.embodied import EMBODIED_COLUMNS, embodied_row
+from cleanhours.apps.report.grouping import grouped
+from cleanhours.apps.report.notes import METHOD, NOT_COUNTED, STATEMENT
 from cleanhours.apps.report.summary import summarise
 from cleanhours.domain.accounts import Cause, Entry
 from cleanhours.domain.times import format_instant
@@ -16,24 +20,47 @@ from cleanhours.domain.times import format_instant
 VERSION: Final = 1
 
 
-def report_csv(entries: Sequence[Entry]) -> str:
-    """One line a run, RFC 4180. Amounts are whole millijoules (before PUE) and micrograms CO2e; unknown is empty."""
+def report_csv(entries: Sequence[Entry], question: Question = NOTHING_ASKED) -> str:
+    """One line a run, RFC 4180. Amounts are whole millijoules (before PUE) and micrograms CO2e; unknown is empty.
+
+    Each label that some run wears is a column `label_NAME`, after the fixed ones; embodied carbon where it is known.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
+    labels = sorted({label for entry in entries for label in entry.run.labels})
+    extra = EMBODIED_COLUMNS if question.embodying.wanted else ()
+    writer.writerow([*_COLUMNS, *extra, *_STATED, *(cell(f"label_{label}") for label in labels)])
+    credit = " | ".join(question.credits_due)
     for entry in entries:
-        row = run_row(entry)
-        writer.writerow([_cell(row[column]) for column in _COLUMNS])
+        row = (
+            run_row(entry)
+            | embodied_row(entry, question.embodying)
+            | {"attribution": credit, "statement": STATEMENT}
+        )
+        worn = [entry.run.labels.get(label) for label in labels]
+        writer.writerow([*(cell(row[column]) for column in (*_COLUMNS, *extra, *_STATED)), *map(cell, worn)])
     return text.getvalue()
 
 
-def report_json(entries: Sequence[Entry]) -> dict[str, Any]:
+def report_json(entries: Sequence[Entry], question: Question = NOTHING_ASKED) -> dict[str, Any]:
     """The summaries and every run, plain JSON values; names as they are, for the reader's own escaping."""
-    return {
+    document: dict[str, Any] = {
         "version": VERSION,
+        "as_of": _instant(question.as_of),
+        "method": {
+            "statement": list(METHOD),
+            "not_counted": list(NOT_COUNTED),
+            "attributions": question.credits_due,
+        },
         "summaries": [summary.to_json() for summary in summarise(entries)],
-        "runs": [run_row(entry) for entry in entries],
     }
+    if question.by:
+        document["grouped"] = grouped(entries, question.by).to_json()
+    document["runs"] = [
+        run_row(entry) | {"labels": dict(entry.run.labels)} | embodied_row(entry, question.embodying)
+        for entry in entries
+    ]
+    return document
 
 
 def run_row(entry: Entry) -> dict[str, Any]:
@@ -108,15 +135,8 @@ _COLUMNS: Final = (
     "energy_avoided_mj", "reason", "methods", "meters", "coverage", "upper_estimate", "signal", "scope", "basis",
     "providers", "settled", "settled_at", "unmeasured",
 )  # fmt: skip
+_STATED: Final = ("attribution", "statement")
 
 
 def _instant(instant: datetime | None) -> str | None:
     return None if instant is None else format_instant(instant)
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return ""
-    return escape_csv(value) if isinstance(value, str) else value

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from cleanhours.apps.report import accuracy, avoided, intensity, tables
+from cleanhours.apps.report import accuracy, avoided, group_tables, intensity, tables
 from cleanhours.apps.report.drawing import Markup, element, joined
+from cleanhours.apps.report.embodied import NOTES, Embodying, sci_table
 from cleanhours.apps.report.figures import format_percent, format_span
+from cleanhours.apps.report.grouping import Grouping
 from cleanhours.apps.report.headline import measure_words
 from cleanhours.apps.report.intensity import ZoneSeries
 from cleanhours.apps.report.summary import Summary
@@ -113,6 +115,18 @@ def breakdown(summary: Summary, *, alone: bool) -> Markup:
     if summary.by_cause:
         parts.insert(1, tables.by_cause(summary))
     return card(title, *parts)
+
+
+def groups(grouping: Grouping, summaries: Sequence[Summary]) -> Markup:
+    """The sums of every group and, under them, what they add up to."""
+    words = ", ".join(dimension.name for dimension in grouping.dimensions)
+    note = "Sums of whole millijoules and micrograms: the groups of a settlement add up to its total exactly."
+    return card(f"By {words}", element("p", note, class_="note"), group_tables.groups(grouping, summaries))
+
+
+def embodied_carbon(entries: Sequence[Entry], embodying: Embodying) -> Markup:
+    """M and the SCI of every run, apart from all other figures."""
+    return card("Embodied carbon and SCI", prose(NOTES), sci_table(entries, embodying))
 
 
 def attribution(attributions: Sequence[str], generated_at: datetime) -> Markup:

@@ -1,0 +1,114 @@
+"""`cleanhours reconcile`: a cloud provider's monthly export beside our own sums, with the difference explained."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from cleanhours.apps.escaping import escape_terminal, fit_encoding
+from cleanhours.apps.wiring import Wiring
+from cleanhours.domain.errors import Complaint, InvalidRequest
+
+if TYPE_CHECKING:
+    from cleanhours.apps.reconciliation import Comparison
+    from cleanhours.apps.reconciliation.comparing import Line
+
+LARGEST: Final = 256 * 2**20
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option(
+    "--provider",
+    type=click.Choice(["aws", "google", "azure"]),
+    help="Whose export it is (default: by its columns).",
+)
+@click.option(
+    "--month", metavar="YYYY-MM", help="The month of figures that name none (a summary of Azure's)."
+)
+@click.option(
+    "--location",
+    "places",
+    multiple=True,
+    metavar="NAME=REGION",
+    help="Where a location lies (default: the region that its match or its name is); repeat for several.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, in whole micrograms.")
+@click.pass_obj
+def reconcile(
+    wiring: Wiring,
+    /,
+    file: str,
+    provider: str | None,
+    month: str | None,
+    places: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Set a cloud provider's monthly export beside our own sums, and say why they differ. It decides nothing.
+
+    FILE is an AWS Data Exports carbon CSV, a Google Carbon Footprint table (CSV or JSON lines), or the JSON answer of
+    Azure's carbonEmissionReports.
+    """
+    from cleanhours.apps import reconciliation
+    from cleanhours.apps.reconciliation.comparing import months_of
+
+    chosen = None if provider is None else reconciliation.Provider(provider)
+    export = reconciliation.read_export(_bytes(file), chosen, month)
+    mapped = reconciliation.parse_places(places, export)
+    entries = wiring.ledger.current(*months_of(export))
+    found = reconciliation.compare(export, entries, wiring.settings.locations, mapped)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+        return
+    for line in _shown(found):
+        click.echo(fit_encoding(escape_terminal(line), sys.stdout.encoding).rstrip())
+
+
+def _bytes(file: str) -> bytes:
+    path = Path(file)
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InvalidRequest([Complaint("file", file, "an export of at most 256 MiB")])
+        return path.read_bytes()
+    except OSError as fault:
+        raise InvalidRequest(
+            [Complaint("file", file, f"a file that can be read ({fault.strerror})")]
+        ) from None
+
+
+def _shown(found: Comparison) -> list[str]:
+    heads = ("MONTH", "REGION", "LOCATIONS", "LOCATION-BASED", "MARKET-BASED", "OURS", "RUNS", "DIFFERENCE")
+    rows = [heads, *map(_row, found.lines)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    if found.unmapped_locations:
+        names = ", ".join(found.unmapped_locations)
+        shown.append(f"In no region of the export: {names}; say --location NAME=REGION where one is.")
+    if found.unmapped_regions:
+        shown.append(f"No location of ours: {', '.join(found.unmapped_regions)}.")
+    return [*shown, "Why they differ:", *(f"- {reason}" for reason in found.reasons)]
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    from cleanhours.apps.report.figures import NOTHING, format_ug
+
+    theirs, ours = line.theirs, line.ours
+    mine = NOTHING
+    if ours is not None:
+        mark = " provisional" if ours.final_ug is None else " partly provisional"
+        mine = format_ug(ours.total_ug) + (mark if ours.provisional_ug is not None else "")
+    unstated = theirs.unstated_ug is not None
+    return (
+        line.month,
+        line.region or "(none named)",
+        ", ".join(line.locations) or NOTHING,
+        f"{format_ug(theirs.unstated_ug)} (not said)" if unstated else format_ug(theirs.location_ug),
+        format_ug(theirs.market_ug),
+        mine,
+        NOTHING if ours is None else str(ours.runs),
+        format_ug(line.difference_ug, signed=True),
+    )
