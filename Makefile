@@ -55,7 +55,8 @@ docs: $(DEV) ## write the generated pages again
 assets: ## build the Kubernetes and Helm that integration tests need (once, 15 minutes; needs Go 1.26)
 	@tests/integration/kubernetes/control_plane/cluster install -o -t
 
-manifests: $(DEV) ## write deploy/kubernetes again, from the chart (needs `make assets`)
+manifests: $(DEV) ## write deploy/prometheus and deploy/kubernetes again, from the chart (needs `make assets`)
+	@$(BIN)/python -m tools.copy_rules
 	@$(BIN)/python -m tools.render_manifests
 
 clean: ## remove .venv and whatever the tools left

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
-from typing import Any
-from urllib.error import URLError
-from urllib.parse import urlencode
 from urllib.request import urlopen  # noqa: TID251 - asks Prometheus, as a dashboard would
 
 import pytest
@@ -27,10 +21,9 @@ from cleanhours.domain.resources import Capacity
 from cleanhours.domain.snapshots import Snapshot
 from cleanhours.testing.ledger_contract import HOUR, START, a_plan, an_entry
 from tests.conftest import require_component
+from tests.integration.prometheus.server import HINT, Prometheus, started
 
 pytestmark = pytest.mark.integration
-HINT = "apt-get install --no-install-recommends prometheus"
-PATIENCE_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -79,60 +72,17 @@ def server(ledger: SqlLedger) -> Iterator[MetricsServer]:
     server.stop()
 
 
-class Prometheus:
-    """A server of our own, asked over its HTTP API."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-
-    def ask(self, expression: str) -> list[dict[str, Any]]:
-        with urlopen(f"{self.url}/api/v1/query?{urlencode({'query': expression})}", timeout=5) as answer:
-            result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-        return result
-
-    def number(self, expression: str) -> float:
-        (sample,) = self.ask(expression)
-        return float(sample["value"][1])
-
-    def wait_for(self, expression: str) -> None:
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            try:
-                if self.ask(expression):
-                    return
-            except (URLError, ConnectionError):
-                pass
-            time.sleep(0.1)
-        raise AssertionError(f"nothing for {expression} within {PATIENCE_S} s")
-
-
 @pytest.fixture(scope="module")
 def prometheus(server: MetricsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    program = require_component("prometheus", HINT)
-    folder = tmp_path_factory.mktemp("prometheus")
     target = f"127.0.0.1:{server.address[1]}"
     configuration = {
         "global": {"scrape_interval": "1s"},
         "scrape_configs": [{"job_name": "cleanhours", "static_configs": [{"targets": [target]}]}],
     }
-    (folder / "p.yml").write_text(json.dumps(configuration))  # JSON is YAML
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [
-        str(program),
-        f"--config.file={folder / 'p.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=warn",
-    ]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            running = Prometheus(port)
-            running.wait_for('up{job="cleanhours"} == 1')
-            running.wait_for("cleanhours_leader == 1")
-            yield running
-        finally:
-            process.terminate()
+    with started(tmp_path_factory.mktemp("prometheus"), configuration) as running:
+        running.wait_for('up{job="cleanhours"} == 1')
+        running.wait_for("cleanhours_leader == 1")
+        yield running
 
 
 def test_prometheus_tells_the_ledgers_figures(prometheus: Prometheus, ledger: SqlLedger) -> None:

@@ -16,6 +16,8 @@ SERIES_PER_PLACE: Final = 3 * len(Method) + 2 * len(Cause) * len(Settled)
 
 def clean_label(text: str) -> str:
     """A value on one line: control characters and half characters replaced, at most 120 characters."""
+    if len(text) <= LONGEST and text.isprintable():
+        return text  # nearly all are, and a scrape asks this of every job's name
     shown = "".join(c if c.isprintable() else "\ufffd" for c in text[: LONGEST + 1])
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
 

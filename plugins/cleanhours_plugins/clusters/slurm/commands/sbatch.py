@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 if TYPE_CHECKING:
     from cleanhours.ports import Context
 
-SUMMARY: Final = "Submit to Slurm as always; the job starts in its clean hour, in time."
+SUMMARY: Final = "Submit to Slurm, to start in a clean hour."
 _OPTION: Final = "--carbon"
 _REAL: Final = "CLEANHOURS_SBATCH"
 WORDS: Final = "CLEANHOURS_JOB"

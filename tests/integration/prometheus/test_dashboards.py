@@ -1,0 +1,135 @@
+"""Every query of every dashboard, asked as Grafana asks it; the ledger's panels show the ledger's own figures, to the bit."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.dashboards import Query, queries, variable_queries
+from tests.integration.prometheus.asking import ALL, RANGE_S, STEP_S, answer, last, shown
+from tests.integration.prometheus.conftest import Watched
+from tests.integration.prometheus.ledgers_figures import FIGURES, Figures
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+FILLED = {**ALL, "__range": f"{RANGE_S}s", "__rate_interval": "10m"}
+SOME = {
+    "cluster": "(kubernetes|slurm)",
+    "namespace": "(vision|physics|speech)",
+    "location": "(paris|oslo|)",  # a job that nobody planned has none
+    "zone": "(FR|NO-NO1)",
+}
+"""What Grafana writes where somebody has chosen several values: here all there are."""
+
+
+@pytest.mark.parametrize("query", queries(), ids=str)
+def test_it_is_answered_and_not_with_nothing(watched: Watched, query: Query) -> None:
+    found = answer(watched.prometheus, query, FILLED)
+
+    assert any(math.isfinite(float(value)) for series in found for _, value in series["values"])
+    if query.kind != "timeseries":
+        assert all(math.isfinite(last(series)) for series in found)
+
+
+@pytest.mark.parametrize("query", [query for query in queries() if query.instant], ids=str)
+def test_choosing_all_there_are_is_choosing_all(watched: Watched, query: Query) -> None:
+    every, some = (shown(answer(watched.prometheus, query, filling)) for filling in (FILLED, FILLED | SOME))
+
+    assert every == some
+
+
+@pytest.mark.parametrize("query", variable_queries(), ids=str)
+def test_every_variable_offers_what_there_is(watched: Watched, query: Query) -> None:
+    expected = {
+        "cluster": ["kubernetes", "slurm"],
+        "namespace": ["physics", "speech", "vision"],
+        "location": ["oslo", "paris"],
+        "zone": ["FR", "NO-NO1"],
+    }
+    found = watched.prometheus.label_values(query.filled(FILLED), query.label)
+
+    assert expected[query.title] == sorted(value for value in found if value)
+
+
+# -- the ledger's own figures -----------------------------------------------------------------------------------------
+
+
+def test_every_query_of_the_ledger_is_held_against_it() -> None:
+    told = {(query.dashboard, query.title, query.ref) for query in queries() if Figures.concern(query)}
+
+    assert told == FIGURES.keys()
+
+
+@pytest.mark.parametrize("query", [query for query in queries() if Figures.concern(query)], ids=str)
+def test_it_shows_the_ledgers_own_figure(watched: Watched, query: Query) -> None:
+    figures = Figures(watched.a_week_ago, watched.a_day_ago, watched.now, watched.errors)
+    expected = FIGURES[query.dashboard, query.title, query.ref](figures)
+    found = answer(watched.prometheus, query, FILLED)
+
+    assert expected
+    assert expected == shown(found)
+
+
+def test_one_namespace_chosen_is_that_one(watched: Watched) -> None:
+    (query,) = [query for query in queries() if (query.dashboard, query.title) == ("fleet", "Emitted")]
+    expected = sum(one.emissions_ug for one in watched.now.counted if one.namespace == "speech") / 1e6
+    (found,) = answer(watched.prometheus, query, {**FILLED, "namespace": "speech"})
+
+    assert 2.0 == expected == last(found), "it began within the range, at zero"
+
+
+# -- jobs -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dashboard", "title", "expected"),
+    [
+        ("fleet", "Held", 2),
+        ("fleet", "Running", 1),
+        ("fleet", "Late", 1),
+        ("live-jobs", "Listed here", 4),
+        ("live-jobs", "Waiting", 2),
+        ("live-jobs", "Running", 1),
+    ],
+)
+def test_jobs_are_counted(watched: Watched, dashboard: str, title: str, expected: float) -> None:
+    (query,) = [query for query in queries() if (query.dashboard, query.title) == (dashboard, title)]
+
+    assert [expected] == [last(series) for series in answer(watched.prometheus, query, FILLED)]
+
+
+def test_living_jobs_are_listed_with_state_place_and_reason(watched: Watched) -> None:
+    (query,) = [query for query in queries() if (query.dashboard, query.title) == ("live-jobs", "Jobs")]
+    found = [series["metric"] for series in answer(watched.prometheus, query, FILLED)]
+
+    assert {
+        ("kubernetes", "vision", "bert", "held", "paris", "lowest-window"),
+        ("kubernetes", "speech", "whisper", "running", "paris", "lowest-window"),
+        ("slurm", "physics", "lattice", "pending", "oslo", "no-slack"),
+        ("slurm", "physics", "theirs", "unmanaged", "", ""),
+    } == {
+        tuple(one.get(label, "") for label in ("cluster", "namespace", "job", "state", "location", "reason"))
+        for one in found
+    }
+
+
+def test_a_forecast_is_drawn_over_the_hour_it_spoke_of(watched: Watched) -> None:
+    """The trace is forecast as it comes, so all four lines lie on one another (but where the hour has just changed)."""
+    title = "What it had been forecast to be"
+    lines = [query for query in queries() if query.title == title]
+    now = watched.prometheus.number("vector(time())")
+    drawn = [
+        {
+            (series["metric"]["zone"], then): value
+            for series in watched.prometheus.ask_range(query.filled(FILLED), now - 6600, now - 600, STEP_S)
+            for then, value in series["values"]
+            if 600 < then % 3600
+        }
+        for query in lines
+    ]
+
+    assert 4 == len(drawn)
+    assert {"FR", "NO-NO1"} == {zone for zone, _ in drawn[0]}
+    assert len(set(drawn[0].values())) > 2
+    assert all(one == drawn[0] for one in drawn)
