@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import compileall
-import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cleanhours.adapters.clock import SystemClock
-from cleanhours.adapters.settings import load_settings
-from cleanhours.apps.wiring import Wiring
 from cleanhours.control.reconciling import Outcome
 from cleanhours_plugins.clusters.slurm.cluster import SlurmCluster
 from tests.benchmarks.figures import Figure
 from tests.conftest import REPOSITORY
+from tests.integration.slurm.crowds import controlling, fill
 from tests.integration.slurm.site import INSTALL, Site, started_site
-from tests.integration.slurm.worlds import HOUR, dirty_at_first, now, write_settings
+from tests.integration.slurm.worlds import dirty_at_first, write_settings
 
 SUBMISSIONS = 40
 JOBS = 5_000
-SUBMITTING = 4
-"""Submissions at once, to fill the queue."""
 
 
 def run() -> Iterable[Figure]:
@@ -93,17 +87,8 @@ def _before_sbatch() -> str:
 
 def ticks(site: Site) -> Iterator[Figure]:
     """A controller's own ticks, in this process, over jobs that wait for their hour: until all plans are written, and after."""
-    _fill(site)
-    settings = load_settings(
-        config=site.home / "cleanhours.toml", flags={"state.folder": str(site.folder / "controller")}
-    )
-    world = Wiring(lambda: settings, SystemClock())
-    cluster = world.cluster("slurm")
-    assert isinstance(cluster, SlurmCluster)
-    os.environ["SLURM_CONF"] = str(site.config)
-    try:
-        world.leadership.acquire()
-        reconciler = world.controller().reconciler
+    fill(site, JOBS)
+    with controlling(site) as (reconciler, cluster):
         spent, done, calls = _tick(reconciler.tick, cluster)
         yield Figure(f"first tick over {JOBS:,} waiting jobs, {done} of them told", "", spent, "s", None)
         yield Figure("commands of Slurm for each of these", "", calls / max(done, 1), "", None)
@@ -113,9 +98,6 @@ def ticks(site: Site) -> Iterator[Figure]:
         name = f"a tick over {JOBS:,} waiting jobs whose plans are written, {done} told"
         yield Figure(name, "≤ 1 s", spent, "s", spent <= 1)
         yield Figure("commands of Slurm in it, besides", "≤ 1", calls - done, "", calls - done <= 1)
-    finally:
-        world.close()
-        del os.environ["SLURM_CONF"]
 
 
 def _tick(act: Callable[[], Outcome], cluster: SlurmCluster) -> tuple[float, int, int]:
@@ -125,22 +107,3 @@ def _tick(act: Callable[[], Outcome], cluster: SlurmCluster) -> tuple[float, int
     begun = time.perf_counter()
     outcome = act()
     return time.perf_counter() - begun, len(outcome.applied), sum(cluster.calls.values()) - before
-
-
-def _fill(site: Site) -> None:
-    """Submitted by sbatch itself, tagged as the wrapper tags them."""
-    begin = now() + 3 * HOUR
-
-    def submit(number: int) -> None:
-        tag = f"cleanhours:v1;submitted={now()};home=de;max-delay={6 + number % 18}h"
-        words = ["-t", str(10 + number % 300), "-p", "de", f"--begin=uts{begin}", "--comment", tag]
-        subprocess.run(
-            ["sbatch", *words, "--wrap", "true"],
-            check=True,
-            capture_output=True,
-            env=site.variables,
-            cwd="/tmp",
-        )
-
-    with ThreadPoolExecutor(SUBMITTING) as threads:
-        list(threads.map(submit, range(JOBS)))

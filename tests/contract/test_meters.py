@@ -20,7 +20,8 @@ from cleanhours_plugins.meters.declared import DeclaredMeter
 from cleanhours_plugins.meters.nvml import NvmlMeter
 from cleanhours_plugins.meters.processes import ProcessMeter
 from cleanhours_plugins.meters.rapl import RaplMeter
-from cleanhours_plugins.meters.slurm import SlurmMeter, Table
+from cleanhours_plugins.meters.site_watts import CpuWatts, Table
+from cleanhours_plugins.meters.slurm import SlurmMeter
 from tests.unit.meters.archives import POD, URL, Archive, World, a_run, at, matrix, vector, words
 from tests.unit.meters.machines import Machine
 from tests.unit.meters.test_meters import FakeNvml
@@ -104,7 +105,14 @@ class TestSlurmModel(MeterContract):
     @pytest.fixture
     def metered(self) -> tuple[Meter, FinishedRun]:
         usage = {"slurm_cpus.0": 4.0, "slurm_cpus.1": 4.0, "slurm_gpus.1": 1.0}
-        return SlurmMeter(Table(5.0, {"*": 300.0})), a_finished_run(usage=usage)
+        return SlurmMeter(Table(CpuWatts(5.0), {"*": 300.0})), a_finished_run(usage=usage)
+
+
+class TestSlurmUtilisation(MeterContract):
+    @pytest.fixture
+    def metered(self) -> tuple[Meter, FinishedRun]:
+        usage = {"slurm_cpus.0": 4.0, "slurm_cpu_seconds.0": 7.3, "slurm_cpus.1": 4.0}
+        return SlurmMeter(Table(CpuWatts(3.5, 0.74))), a_finished_run(usage=usage)
 
 
 def answering(

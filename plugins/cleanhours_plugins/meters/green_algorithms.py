@@ -14,7 +14,6 @@ Nothing is known of a run whose cores are not, or which held GPUs that nobody ga
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
+from cleanhours_plugins.meters.gpu_devices import device_hint
 from cleanhours_plugins.meters.gpu_tdp import GPU_TDP_W
 from cleanhours_plugins.meters.keys import check_keys, watts
 from cleanhours_plugins.meters.spreading import MICROSECOND, length, running, spread
@@ -149,8 +149,7 @@ def _gpus(value: object, faults: list[str]) -> Iterator[tuple[str, float]]:
         where = f"meters.{_NAME}.gpu_watts" + (f".{kind}" if isinstance(value, Mapping) else "")
         number = GPU_TDP_W.get(one.lower()) if isinstance(one, str) else one
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
-            close = difflib.get_close_matches(str(one).lower(), GPU_TDP_W, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"such as {', '.join(list(GPU_TDP_W)[:3])}"
+            hint = device_hint(one)
             faults.append(
                 f"{where}: found {one!r}, accepted: watts above 0, or a device of the table, {hint}"
             )

@@ -20,6 +20,7 @@ from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
 from cleanhours_plugins.meters.keys import check_keys, watts
+from cleanhours_plugins.meters.proportionality import proportional
 from cleanhours_plugins.meters.spreading import length, running, spread
 
 MEMORY_W_PER_GB: Final = 0.3725
@@ -68,7 +69,7 @@ class ProcessMeter:
 
     def _cpu_joules(self, cpu_s: float, wall_s: float, millicores: int) -> float:
         cores = millicores / 1000 or math.ceil(cpu_s / wall_s)
-        return wall_s * cores * self.minimum_w + cpu_s * (self.maximum_w - self.minimum_w)
+        return proportional(wall_s * cores, cpu_s, self.minimum_w, self.maximum_w)
 
 
 def build(settings: Mapping[str, Any], context: Context) -> ProcessMeter:

@@ -4,6 +4,7 @@ The cluster `slurm` says in `FinishedRun.usage` what each run of a job held and 
 the run behind a dot; a segment's second handle says which run it is of, else its own place among the segments:
 
     slurm_cpus.0, slurm_gpus.0, slurm_gpus.0.a100, slurm_memory_bytes.0, slurm_nodes.0
+    slurm_cpu_seconds.0                    of processor time; absent where that is not known
     slurm_joules.0                         absent where nothing was measured
     slurm_shared.0, slurm_estimated.0      1.0 where the joules were split by CPUs, or are an estimate
 
@@ -14,8 +15,12 @@ What Slurm counts depends on the site's AcctGatherEnergyType, so `counts` says w
 pm_counters), only `cpu` with the memory (rapl), or only `gpu`. What it does not count is left to the model.
 
 The model: energy = watts x what was held x running time, as Green Algorithms reckons requested resources (Lannelongue et
-al. 2021, doi:10.1002/advs.202100707). What is held is not always busy, so it is an upper estimate. It says nothing where
-the table has no watts: then other meters count, declared watts last.
+al. 2021, doi:10.1002/advs.202100707). What is held is not always busy, so it is an upper estimate. Where the table gives a
+CPU two numbers, idle and busy, its watts are between them (`proportionality`), at CPU seconds / (CPUs x running seconds) of
+the way: that is no upper estimate, unless Slurm does not know the CPU seconds, which then counts as all the time. It knows
+only their sum, so a run draws the same all along. Memory draws what it draws, used or not.
+
+The model says nothing where the table has no watts: then other meters count, declared watts last.
 """
 
 from __future__ import annotations
@@ -30,38 +35,26 @@ from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Meth
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
-from cleanhours_plugins.meters.keys import check_keys, watts
+from cleanhours_plugins.meters.site_watts import (
+    ANY_TYPE,
+    KEYS,
+    Table,
+    cpu_power,
+    exact,
+    gpu_power,
+    power,
+    read_table,
+)
 from cleanhours_plugins.meters.spreading import MICROSECOND, length, spread
 
 ENOUGH: Final = 0.8
 """Below this share of the running time Slurm's energy gives way to the model, where there is one for all of it."""
-
-ANY_TYPE: Final = "*"
-"""In `gpu_watts`: GPUs of every other type, and those whose type Slurm does not tell."""
 
 _COUNTS: Final[Mapping[str, tuple[Component, ...]]] = {
     "whole": (Component.WHOLE,),
     "cpu": (Component.CPU, Component.MEMORY),
     "gpu": (Component.GPU,),
 }
-_KEYS: Final = ("cpu_watts", "gpu_watts", "memory_watts_per_gb")
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Watts of one allocated CPU, of one GPU by type, of 10^9 bytes of memory; None: the site does not say."""
-
-    cpu_w: float | None = None
-    gpu_w: Mapping[str, float] = field(default_factory=dict)
-    memory_w_per_gb: float | None = None
-
-    def over(self, usual: Table) -> Table:
-        """This table, and of `usual` what it does not say itself."""
-        return Table(
-            usual.cpu_w if self.cpu_w is None else self.cpu_w,
-            {**usual.gpu_w, **self.gpu_w},
-            usual.memory_w_per_gb if self.memory_w_per_gb is None else self.memory_w_per_gb,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,7 @@ class Stretch:
 class SlurmMeter:
     """Reads a run's usage; asks nobody. `places` are the tables of locations, which stand over `table`."""
 
-    table: Table = Table()
+    table: Table = field(default_factory=Table)
     places: Mapping[str, Table] = field(default_factory=dict)
     counts: str = "whole"
     name: str = "slurm"
@@ -98,7 +91,8 @@ class SlurmMeter:
         taken = {part.component for part in counted}
         rest = () if Component.WHOLE in taken else [c for c in model if c not in taken]
         modelled = [part for component in rest for part in model[component]]
-        return EnergyProfile((*counted, *modelled), share, upper_estimate=bool(modelled))
+        ceiling = Component.GPU in rest or (Component.CPU in rest and self._assumes_busy(run, stretches))
+        return EnergyProfile((*counted, *modelled), share, upper_estimate=ceiling)
 
     def _counted(self, run: FinishedRun, stretches: Sequence[Stretch]) -> tuple[list[EnergySlice], float]:
         """What Slurm counted, each run's energy over its own stretches, and the share of the running time it is of."""
@@ -134,32 +128,43 @@ class SlurmMeter:
         self, run: FinishedRun, stretches: Sequence[Stretch]
     ) -> Iterator[tuple[Component, list[EnergySlice]]]:
         """Each component that the table knows all along: half of the GPUs would pass for all of them."""
-        drawn = [self._watts(run, part) for part in stretches]
+        used = _used(run, stretches)
+        drawn = [self._watts(run, part, used.get(part.run)) for part in stretches]
         memory_too = all(watts[Component.CPU] is not None for watts in drawn)
         for component in (Component.CPU, Component.MEMORY, Component.GPU):
             if component is Component.MEMORY and not memory_too:
                 continue  # memory alone is not the job, and would keep declared watts out
             known = [watts[component] for watts in drawn]
             slices = [
-                self._slice(part, component, power)
-                for part, power in zip(stretches, known, strict=True)
-                if power
+                self._slice(part, component, watts)
+                for part, watts in zip(stretches, known, strict=True)
+                if watts
             ]
             yield component, slices if None not in known else []
 
-    def _watts(self, run: FinishedRun, part: Stretch) -> dict[Component, Fraction | None]:
+    def _watts(
+        self, run: FinishedRun, part: Stretch, used: Fraction | None
+    ) -> dict[Component, Fraction | None]:
         """What was held on a stretch draws by the table of its location; None where that is not known."""
-        table = self.places.get(part.location, Table()).over(self.table)
+        table = self._table(part)
         cpus = run.usage.get(f"slurm_cpus.{part.run}")
         gigabytes = run.usage.get(f"slurm_memory_bytes.{part.run}", 0.0) / 1e9
         return {
-            Component.CPU: None if cpus is None else _power(cpus, table.cpu_w),
-            Component.MEMORY: _power(gigabytes, table.memory_w_per_gb),
-            Component.GPU: _gpu_power(run.usage, part.run, table.gpu_w),
+            Component.CPU: None if cpus is None else cpu_power(cpus, used, table.cpu),
+            Component.MEMORY: power(gigabytes, table.memory_w_per_gb),
+            Component.GPU: gpu_power(_gpu_counts(run.usage, part.run), table.gpu_w),
         }
 
-    def _slice(self, part: Stretch, component: Component, power: Fraction) -> EnergySlice:
-        millijoules = round(power * 1000 * part.seconds)
+    def _assumes_busy(self, run: FinishedRun, stretches: Sequence[Stretch]) -> bool:
+        used = _used(run, stretches)
+        tables = [(part, self._table(part).cpu) for part in stretches]
+        return any(cpu is not None and cpu.is_ceiling(used.get(part.run)) for part, cpu in tables)
+
+    def _table(self, part: Stretch) -> Table:
+        return self.places.get(part.location, Table()).over(self.table)
+
+    def _slice(self, part: Stretch, component: Component, watts: Fraction) -> EnergySlice:
+        millijoules = round(watts * 1000 * part.seconds)
         return EnergySlice(part.start, part.end, component, millijoules, Method.MODELLED, self.name)
 
 
@@ -172,33 +177,36 @@ def _stretches(run: FinishedRun) -> Iterator[Stretch]:
             yield Stretch(segment.start, end, segment.location, number)
 
 
-def _power(count: float, each_w: float | None) -> Fraction | None:
-    """Watts of so many; what is not there draws nothing, whatever the table says."""
-    if not count:
-        return Fraction(0)
-    return None if each_w is None else Fraction(str(count)) * Fraction(str(each_w))
+def _used(run: FinishedRun, stretches: Sequence[Stretch]) -> dict[int, Fraction]:
+    """The share of their CPUs' time that runs worked, by number; a run is missing where that is not known."""
+    seconds: dict[int, Fraction] = {}
+    for part in stretches:
+        seconds[part.run] = seconds.get(part.run, Fraction(0)) + part.seconds
+    found: dict[int, Fraction] = {}
+    for number, whole in seconds.items():
+        cpus = run.usage.get(f"slurm_cpus.{number}")
+        worked = run.usage.get(f"slurm_cpu_seconds.{number}")
+        if cpus and worked:  # 0 is how Slurm says that it did not look
+            found[number] = exact(worked) / (exact(cpus) * whole)
+    return found
 
 
-def _gpu_power(usage: Mapping[str, float], number: int, each_w: Mapping[str, float]) -> Fraction | None:
+def _gpu_counts(usage: Mapping[str, float], number: int) -> dict[str, float]:
     start = f"slurm_gpus.{number}."
     typed = {name[len(start) :]: count for name, count in usage.items() if name.startswith(start)}
-    untyped = max(0.0, usage.get(f"slurm_gpus.{number}", 0.0) - sum(typed.values()))
-    counts = {**typed, ANY_TYPE: untyped}
-    powers = [_power(count, each_w.get(kind.lower(), each_w.get(ANY_TYPE))) for kind, count in counts.items()]
-    known = [power for power in powers if power is not None]
-    return sum(known, Fraction(0)) if len(known) == len(powers) else None
+    return {**typed, ANY_TYPE: max(0.0, usage.get(f"slurm_gpus.{number}", 0.0) - sum(typed.values()))}
 
 
 def build(settings: Mapping[str, Any], context: Context) -> SlurmMeter:
     """The meter; an empty table leaves Slurm's own energy. Raises ConfigurationError naming every fault.
 
-    `counts`, `cpu_watts`, `gpu_watts` (a number, or a table by type with `"*"` for all others), `memory_watts_per_gb`, and
-    `[meters.slurm.locations.NAME]` with what is other there.
+    `counts`, `cpu_watts` (a number, or `idle` and `busy`), `gpu_watts` (a number, the name of a device, or a table of these by
+    type with `"*"` for all others), `memory_watts_per_gb`, and `[meters.slurm.locations.NAME]` with what is other there.
     """
     faults: list[str] = []
     places = settings.get("locations", {})
     usual = {name: value for name, value in settings.items() if name not in ("counts", "locations")}
-    table = _table("slurm", usual, (*_KEYS, "counts", "locations"), faults)
+    table = read_table("slurm", usual, (*KEYS, "counts", "locations"), faults)
     counts = settings.get("counts", "whole")
     if counts not in _COUNTS:
         faults.append(f"meters.slurm.counts: found {counts!r}, accepted: one of {', '.join(_COUNTS)}")
@@ -209,32 +217,7 @@ def build(settings: Mapping[str, Any], context: Context) -> SlurmMeter:
         if name not in context.locations:
             known = ", ".join(context.locations) or "none"
             faults.append(f"meters.slurm.locations.{name}: no such location; configured: {known}")
-    own = {name: _table(f"slurm.locations.{name}", one, _KEYS, faults) for name, one in places.items()}
+    own = {name: read_table(f"slurm.locations.{name}", one, KEYS, faults) for name, one in places.items()}
     if faults:
         raise ConfigurationError("; ".join(faults))
     return SlurmMeter(table, own, counts)
-
-
-def _table(where: str, settings: Mapping[str, Any], known: Sequence[str], faults: list[str]) -> Table:
-    """A table of watts; what is wrong with it is added to the faults."""
-
-    def number(key: str, table: Mapping[str, Any], at: str) -> float | None:
-        try:
-            return watts(at, table, key, 0.0) if key in table else None
-        except ConfigurationError as fault:
-            faults.append(str(fault))
-            return None
-
-    try:
-        check_keys(where, settings, known)
-    except ConfigurationError as fault:
-        faults.append(str(fault))
-    gpus = settings.get("gpu_watts", {})
-    by_type = gpus if isinstance(gpus, Mapping) else {ANY_TYPE: gpus}
-    at = f"{where}.gpu_watts" if by_type is gpus else where
-    found = {kind: number(kind, by_type, at) for kind in by_type}
-    return Table(
-        number("cpu_watts", settings, where),
-        {str(kind).lower(): each for kind, each in found.items() if each is not None},
-        number("memory_watts_per_gb", settings, where),
-    )

@@ -1,8 +1,8 @@
 """Utilisation: energy modelled from the processor time that cAdvisor counts for each Pod, from a Prometheus server.
 
 Cloud Carbon Footprint's model (Apache-2.0, https://www.cloudcarbonfootprint.org/docs/methodology): a vCPU draws
-`minimum + utilisation x (maximum - minimum)` watts, memory 0.392 W per 10^9 bytes. With utilisation = CPU seconds / (vCPUs x
-seconds) that is
+`minimum + utilisation x (maximum - minimum)` watts (`proportionality`), memory 0.392 W per 10^9 bytes. With utilisation =
+CPU seconds / (vCPUs x seconds) that is
 
     joules = vCPUs x seconds x minimum + CPU seconds x (maximum - minimum)
 
@@ -54,6 +54,7 @@ from cleanhours_plugins.meters.prometheus.profiles import (
 from cleanhours_plugins.meters.prometheus.server import Server, Unanswered
 from cleanhours_plugins.meters.prometheus.settings import KEYS, Table, number, server_of
 from cleanhours_plugins.meters.prometheus.telling import FEWEST, UNKNOWN
+from cleanhours_plugins.meters.proportionality import proportional
 
 CPU: Final = "container_cpu_usage_seconds_total"
 MEMORY: Final = "container_memory_working_set_bytes"
@@ -233,9 +234,10 @@ def cpu_slices(
     vcpus = max(requested, mean) if requested else math.ceil(mean)
     # every quarter of an hour is there: what is held draws its minimum
     cells = {**laid((Drawn(a, b, 0) for a, b in spans), spans, keep_all=False), **used}
-    above = watts.maximum_w - watts.minimum_w
     amounts = {
-        (start, end): round((vcpus * watts.minimum_w * (end - start) + above * cells[start, end]) / 1000)
+        (start, end): round(
+            proportional(vcpus * (end - start), cells[start, end], watts.minimum_w, watts.maximum_w) / 1000
+        )
         for start, end in sorted(cells)
     }
     return slices(amounts, Component.CPU, Method.MODELLED, meter)

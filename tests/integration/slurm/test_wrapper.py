@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.integration.slurm.worlds import (
     HOUR,
     clean_hour,
     dirty_at_first,
+    now,
     only_job,
     records,
     script,
@@ -166,7 +168,7 @@ def test_its_owner_s_own_hold_is_left_to_him(site: Site, by: str) -> None:
 
 def test_its_owner_s_own_hold_is_left_to_him_where_slurm_is_slow(site: Site) -> None:
     file = _script(site, words="max-delay=12h", options="--hold")
-    done = site.wrapper(file, environment=slowed(site, "squeue", 20))
+    done = site.wrapper(file, environment=slowed(site, "squeue", 20) | {"CLEANHOURS_PATIENCE": "2"})
 
     assert "no plan within 2 s" in done.stderr
     assert "JobHeldUser" == site.show(only_job(done.stdout))["reason"]
@@ -254,11 +256,24 @@ def test_it_finds_the_real_one_when_it_is_linked_as_sbatch(site: Site) -> None:
     assert clean_hour() == int(site.show(done.stdout.strip())["start"])
 
 
-def test_the_zone_of_the_terminal_changes_no_start(site: Site) -> None:
+@pytest.mark.parametrize("clock", ["far-away", "set-on-meanwhile", "set-back-meanwhile"])
+def test_the_zone_of_the_terminal_changes_no_start(site: Site, clock: str) -> None:
+    zone = {
+        "far-away": "America/New_York",
+        "set-on-meanwhile": summer_time(begins=now() + HOUR, ends=now() + 90 * 24 * HOUR),
+        "set-back-meanwhile": summer_time(begins=now() - 90 * 24 * HOUR, ends=now() + HOUR),
+    }[clock]
     done = site.wrapper("--carbon", "max-delay=12h", "-t", "30", "-p", "de", "--wrap", "true",
-                        environment={"TZ": "America/New_York"})  # fmt: skip
+                        environment={"TZ": zone})  # fmt: skip
 
     assert clean_hour() == int(site.show(only_job(done.stdout))["start"])
+
+
+def summer_time(*, begins: int, ends: int) -> str:
+    """A zone an hour before UTC between two instants, as POSIX has it: days of the year, hours of the clock before."""
+    first, last = time.gmtime(begins), time.gmtime(ends + HOUR)
+    rule = ",".join(f"{one.tm_yday - 1}/{one.tm_hour}:{one.tm_min}:{one.tm_sec}" for one in (first, last))
+    return f"WINTER0SUMMER-1,{rule}"
 
 
 def test_what_a_user_set_for_slurm_s_own_commands_changes_nothing(site: Site) -> None:
@@ -317,9 +332,10 @@ def test_whoever_is_interrupted_leaves_no_job_held(site: Site, number: signal.Si
     assert [] == records(site)
 
 
-def test_a_slow_slurm_costs_two_seconds_and_no_plan(site: Site) -> None:
+@pytest.mark.parametrize("said", ["", "2", "soon", "-1", "31", "nan"])
+def test_a_slow_slurm_costs_two_seconds_and_no_plan(site: Site, said: str) -> None:
     done = site.wrapper("--carbon", "max-delay=6h", "-t", "30", "-p", "de", "--wrap", "sleep 60",
-                        environment=slowed(site, "squeue", 20))  # fmt: skip
+                        environment=slowed(site, "squeue", 20) | {"CLEANHOURS_PATIENCE": said})  # fmt: skip
 
     assert "no plan within 2 s" in done.stderr
     wait_until(lambda: site.state(only_job(done.stdout)) == "RUNNING", "it runs")

@@ -22,6 +22,7 @@ from cleanhours_plugins.meters import declared, processes, slurm
 
 DECLARED = JobRequest(submitted=START, power_w=2400)
 WATT_HOUR_MJ = 3_600_000
+DEVICE = "watts, 0 or more, or a device of the table"
 
 
 @dataclass
@@ -187,6 +188,16 @@ def test_gpus_of_a_type_that_the_table_lacks_are_not_known_rather_than_nothing()
     assert EnergyProfile(coverage=0.0) == known(run, gpu_watts={"a100": 400})
 
 
+def test_gpus_may_be_named_as_devices_of_the_table() -> None:
+    """1 h of 2 A100 x 400 W and 1 T4 x 70 W."""
+    run = one_hour(usage=held(cpus=8, gpus=3) | {"slurm_gpus.0.a100": 2.0})
+
+    for table in ({"a100": "A100-SXM4-80GB", "*": "t4"}, {"a100": 400, "*": 70}):
+        assert {Component.GPU: 870 * WATT_HOUR_MJ} == by_component(known(run, gpu_watts=table))
+    for one in ("t4", 70):
+        assert {Component.GPU: 210 * WATT_HOUR_MJ} == by_component(known(run, gpu_watts=one))
+
+
 def test_each_run_draws_by_what_it_held_and_where_it_was() -> None:
     """Half an hour of 4 CPUs x 5 W at home, half an hour of 8 CPUs x 3 W in France."""
     parts = (
@@ -279,14 +290,35 @@ def test_every_fault_of_the_table_is_named() -> None:
     told = str(fault.value).split("; ")
     for word in (
         "meters.slurm.cpu_wats: no such setting",
-        "meters.slurm.cpu_watts: found '5', accepted: watts, 0 or more",
-        "meters.slurm.gpu_watts.a100: found -400, accepted: watts, 0 or more",
+        "meters.slurm.cpu_watts: found '5', accepted: watts, 0 or more, or a table of idle and busy",
+        f"meters.slurm.gpu_watts.a100: found -400, accepted: {DEVICE}, such as a100-sxm4-80gb, a10g, agx-xavier",
         "meters.slurm.counts: found 'node', accepted: one of whole, cpu, gpu",
-        "meters.slurm.locations.fr.cpu_watts: found True, accepted: watts, 0 or more",
+        "meters.slurm.locations.fr.cpu_watts: found True, accepted: watts, 0 or more, or a table of idle and busy",
         "meters.slurm.locations.fr.counts: no such setting",
         "meters.slurm.locations.mars: no such location",
     ):
         assert word in told
+
+
+def test_every_fault_of_idle_and_busy_watts_and_of_devices_is_named() -> None:
+    settings = {
+        "cpu_watts": {"idle": -1, "busi": 3.5},
+        "gpu_watts": {"a100": "a100-sxm4-80", "*": 300},
+        "locations": {"fr": {"cpu_watts": {"idle": 3.5, "busy": 0.74}, "gpu_watts": ["t4"]}},
+    }
+
+    with pytest.raises(ConfigurationError) as fault:
+        slurm.build(settings, CONTEXT)
+
+    for words in (
+        "meters.slurm.cpu_watts.busi: no such setting; did you mean 'busy'?",
+        "meters.slurm.cpu_watts.busy: missing: watts of one CPU that is busy",
+        "meters.slurm.cpu_watts.idle: found -1, accepted: watts, 0 or more",
+        f"meters.slurm.gpu_watts.a100: found 'a100-sxm4-80', accepted: {DEVICE}, did you mean 'a100-sxm4-80gb'?",
+        "meters.slurm.locations.fr.cpu_watts.busy: found 0.74, accepted: at least idle, 3.5",
+        f"meters.slurm.locations.fr.gpu_watts: found ['t4'], accepted: {DEVICE}, such as",
+    ):
+        assert words in str(fault.value)
 
 
 @pytest.mark.parametrize("value", ["fr", {"fr": 5}])

@@ -32,7 +32,7 @@ _BEGINNING: Final = "uts1000000"
 _FIELDS: Final = (
     "JobID", "JobIDRaw", "User", "UID", "Account", "Partition", "QOS", "JobName", "State", "ExitCode", "Submit", "Eligible",
     "Start", "End", "ElapsedRaw", "Suspended", "NNodes", "NodeList", "AllocTRES", "ReqTRES", "ConsumedEnergyRaw", "TotalCPU",
-    "MaxRSS", "Comment",
+    "TRESUsageInTot", "MaxRSS", "Comment",
 )  # fmt: skip
 _LENGTH: Final = re.compile(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+(?:\.\d+)?)", re.ASCII)
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([KMGTP]?)", re.ASCII)
@@ -94,9 +94,20 @@ def read_accounts(answer: str, nonce: str) -> list[Accounted]:
         if not step:
             found.append((row, []))
         elif found and found[-1][0]["JobIDRaw"] == number:
-            found[-1][1].append(Step(step, _whole(row["NNodes"]), read_joules(row["ConsumedEnergyRaw"])))
+            found[-1][1].append(_step(step, row))
             found[-1][0]["MaxRSS"] = max(found[-1][0]["MaxRSS"], row["MaxRSS"], key=_size)
     return [one for one in (_accounted(row, steps) for row, steps in found) if one is not None]
+
+
+def _step(name: str, row: Mapping[str, str]) -> Step:
+    counts = dict(part.partition("=")[::2] for part in row["TRESUsageInTot"].split(","))
+    return Step(
+        name,
+        _whole(row["NNodes"]),
+        read_joules(row["ConsumedEnergyRaw"]),
+        _seconds(row["TotalCPU"]),
+        _seconds(counts.get("cpu", "")),
+    )
 
 
 def _accounted(row: Mapping[str, str], steps: Sequence[Step]) -> Accounted | None:

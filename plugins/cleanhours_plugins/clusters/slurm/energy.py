@@ -17,6 +17,7 @@ behind a dot (`slurm_joules.0`), which is also the second handle of the run's se
 
     slurm_cpus, slurm_gpus, slurm_gpus.0.a100   what the run held, and of which type
     slurm_memory_bytes, slurm_nodes
+    slurm_cpu_seconds                           absent where it is not known (`processor_time`)
     slurm_joules                                absent where nothing was measured
     slurm_shared, slurm_estimated               1.0 where the joules were split by CPUs, or are an estimate
 """
@@ -29,11 +30,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from cleanhours_plugins.clusters.slurm.histories import Accounted, Resources, Run
+from cleanhours_plugins.clusters.slurm.processor_time import cpu_seconds_of
 
 CPUS: Final = "slurm_cpus"
 GPUS: Final = "slurm_gpus"
 MEMORY_BYTES: Final = "slurm_memory_bytes"
 NODES: Final = "slurm_nodes"
+CPU_SECONDS: Final = "slurm_cpu_seconds"
 JOULES: Final = "slurm_joules"
 SHARED: Final = "slurm_shared"
 ESTIMATED: Final = "slurm_estimated"
@@ -99,6 +102,9 @@ def usage_of(runs: Sequence[Run], node_cpus: Mapping[str, int]) -> dict[str, flo
     usage: dict[str, float] = {}
     for number, run in enumerate(runs):
         usage |= usage_held(number, [part.allocated for part in run.parts])
+        worked_s = cpu_seconds_of(run)
+        if worked_s is not None:
+            usage[f"{CPU_SECONDS}.{number}"] = worked_s
         energy = energy_of(run, node_cpus)
         if energy.joules is not None:
             marks = {SHARED: energy.shared, ESTIMATED: energy.estimated}

@@ -30,11 +30,16 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`batch`, `extern`, `interactive`, `0`, …, and what it drew; None is not measured."""
+    """`batch`, `extern`, `interactive`, `0`, …, and what it drew; None is not measured.
+
+    `cpu_seconds` are those that its processes told when they ended, `seen_cpu_seconds` those that Slurm saw while they ran.
+    """
 
     name: str
     nodes: int
     joules: int | None
+    cpu_seconds: float | None = None
+    seen_cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+PATIENCE: Final = "CLEANHOURS_PATIENCE"
+"""The environment variable with the seconds that a submission may take longer than sbatch's own, where 2 are too few."""
+USUAL_PATIENCE_S: Final = 2.0
+LONGEST_PATIENCE_S: Final = 30.0
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -17,6 +21,15 @@ class Stopped(BaseException):
     def __init__(self, number: int) -> None:
         self.number = number
         super().__init__(number)
+
+
+def patience_s(environment: Mapping[str, str]) -> float:
+    """Whatever a provider, a disk or Slurm does. What is no number of seconds up to 30 is not heard."""
+    try:
+        told = float(environment.get(PATIENCE, USUAL_PATIENCE_S))
+    except ValueError:
+        return USUAL_PATIENCE_S
+    return told if 0 < told <= LONGEST_PATIENCE_S else USUAL_PATIENCE_S
 
 
 @contextmanager

@@ -26,7 +26,9 @@ from cleanhours_plugins.clusters.slurm import recording
 from cleanhours_plugins.clusters.slurm.arguments import Said
 from cleanhours_plugins.clusters.slurm.commands.sbatch import WORDS
 from cleanhours_plugins.clusters.slurm.interrupting import (
+    USUAL_PATIENCE_S,
     Stopped,
+    patience_s,
     stopped_by_signals,
     time_limit,
     undisturbed,
@@ -38,8 +40,6 @@ from cleanhours_plugins.clusters.slurm.watchdog import leave_watchdog
 if TYPE_CHECKING:
     from cleanhours.ports import Context
 
-PLANNING_S: Final = 2.0
-"""So long a submission may take longer than sbatch's own, whatever a provider or a disk does."""
 _ANSWER: Final = re.compile(r"(\d+)(?:;([A-Za-z0-9._-]+))?", re.ASCII)
 _COULD_NOT: Final = 1
 _LOOK_S: Final = 0.05
@@ -196,8 +196,9 @@ def _plan_and_release(submitted: Submitted, said: Said, words: str, path: Path, 
     from cleanhours_plugins.clusters.slurm.calling import Slurm
 
     stopped: Stopped | None = None
+    patience = patience_s(os.environ)
     try:
-        with time_limit(PLANNING_S):
+        with time_limit(patience):
             from cleanhours_plugins.clusters.slurm.wishing import plan_job
 
             slurm, texts = Slurm(None, submitted.cluster or None), (os.environ.get(WORDS, ""), words)
@@ -205,7 +206,7 @@ def _plan_and_release(submitted: Submitted, said: Said, words: str, path: Path, 
             said |= plan_job(submitted.job, texts, said, slurm, context, tell=_tell, let_go=let_go)
     except Stopped as stop:
         if stop.number == signal.SIGALRM:
-            _tell(f"no plan within {PLANNING_S:.0f} s: the job runs as if submitted by sbatch")
+            _tell(f"no plan within {patience:g} s: the job runs as if submitted by sbatch")
         else:
             stopped = stop
     except Exception as fault:  # noqa: BLE001 - whatever it was, the job runs
@@ -254,7 +255,7 @@ def _stop(process: subprocess.Popen[bytes], number: int) -> None:
     with suppress(ProcessLookupError):
         process.send_signal(number)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(PLANNING_S)
+        process.wait(USUAL_PATIENCE_S)
 
 
 def _user() -> str:

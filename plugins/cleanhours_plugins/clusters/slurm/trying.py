@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_PATIENCE_S: Final = 2.0
+from cleanhours_plugins.clusters.slurm.interrupting import patience_s
+
 _NO_PLACE: Final = b"Requested node configuration is not available"
 """Slurm's words for a job that no node could ever run (ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE)."""
 
@@ -33,12 +35,12 @@ class Trial:
         return cls(process)
 
     def refused(self) -> bool:
-        """Whether no node could ever run it. What Slurm does not say within two seconds is not so."""
+        """Whether no node could ever run it. What Slurm does not say in time is not so."""
         if self.process is None:
             return False
         with self.process as process:
             try:
-                _, said = process.communicate(timeout=_PATIENCE_S)
+                _, said = process.communicate(timeout=patience_s(os.environ))
             except subprocess.TimeoutExpired:
                 process.kill()
                 return False

@@ -90,6 +90,7 @@ class Site:
             "HOME": str(self.home),
             "PATH": "/usr/bin:/bin",
             "SLURM_CONF": str(self.config),
+            "CLEANHOURS_PATIENCE": "30",  # as long as this machine needs: two seconds are not always enough
             **self.environment,
         }
 

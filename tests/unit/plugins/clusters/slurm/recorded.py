@@ -17,8 +17,8 @@ _JOB = {
     "JobID": "2", "JobIDRaw": "2", "User": "games", "UID": "5", "Account": "", "Partition": "fr", "QOS": "normal",
     "JobName": "wrap", "State": "COMPLETED", "ExitCode": "0:0", "Submit": "0", "Eligible": "0", "Start": "0", "End": "14",
     "ElapsedRaw": "14", "Suspended": "00:00:00", "NNodes": "2", "NodeList": "fr[1-2]", "AllocTRES": "billing=8,cpu=8,node=2",
-    "ReqTRES": "billing=2,cpu=2,mem=2M,node=2", "ConsumedEnergyRaw": "", "TotalCPU": "00:00.044", "MaxRSS": "",
-    "Comment": "",
+    "ReqTRES": "billing=2,cpu=2,mem=2M,node=2", "ConsumedEnergyRaw": "", "TotalCPU": "00:00.044",
+    "TRESUsageInTot": "", "MaxRSS": "", "Comment": "",
 }  # fmt: skip
 _OF_JOBS_ONLY = ("User", "UID", "Account", "Partition", "QOS", "ReqTRES", "Comment")
 _TIMES = ("Submit", "Eligible", "Start", "End")
@@ -37,7 +37,13 @@ def step(name: str, joules: str = "", id: str = "2", **changed: str) -> str:  # 
     """The row of a step, which follows its allocation's."""
     nodes = "1" if name in ("batch", "interactive") else "2"
     blank = dict.fromkeys(_OF_JOBS_ONLY, "")
-    own = {"JobID": f"{id}.{name}", "JobIDRaw": f"{id}.{name}", "JobName": name, "NNodes": nodes}
+    own = {
+        "JobID": f"{id}.{name}",
+        "JobIDRaw": f"{id}.{name}",
+        "JobName": name,
+        "NNodes": nodes,
+        "TotalCPU": "00:00:00",
+    }
     return _printed({**_JOB, **blank, **own, "ConsumedEnergyRaw": joules, **changed})
 
 

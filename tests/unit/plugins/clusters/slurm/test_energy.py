@@ -17,7 +17,8 @@ from cleanhours_plugins.clusters.slurm.energy import (
     usage_of,
 )
 from cleanhours_plugins.clusters.slurm.histories import History, Resources, histories
-from cleanhours_plugins.meters.slurm import SlurmMeter, Table
+from cleanhours_plugins.meters.site_watts import CpuWatts, Table
+from cleanhours_plugins.meters.slurm import SlurmMeter
 from tests.unit.plugins.clusters.slurm.recorded import accounts, at, job, step
 
 NO_VAL64 = "18446744073709551614"
@@ -140,6 +141,7 @@ def test_every_run_of_a_requeued_job_says_its_own_energy() -> None:
         "slurm_shared.0": 1.0,
         "slurm_cpus.1": 4.0,
         "slurm_nodes.1": 1.0,
+        "slurm_cpu_seconds.1": 0.044,
         "slurm_joules.1": 1800.0,
         "slurm_estimated.1": 1.0,
     } == usage_of(found.stretches, FOUR_EACH)
@@ -150,7 +152,7 @@ def test_the_meter_reads_the_words_in_which_it_is_told() -> None:
     gpus = job("12", AllocTRES="cpu=8,gres/gpu:a100=2,gres/gpu=2,node=1", End="3600", NodeList="fr1")
     for rows, meter, joules in (
         ((job("12", **A_QUARTER), step("batch", "1200", id="12")), SlurmMeter(), 300),
-        ((gpus,), SlurmMeter(Table(5.0, {"a100": 400.0})), 840 * 3600),
+        ((gpus,), SlurmMeter(Table(CpuWatts(5.0), {"a100": 400.0})), 840 * 3600),
     ):
         found = history(*rows)
         ended = found.last.ended
@@ -169,6 +171,7 @@ def test_a_run_without_energy_says_what_it_held() -> None:
         "slurm_cpus.0": 8.0,
         "slurm_memory_bytes.0": 64.0 * 2**30,
         "slurm_nodes.0": 2.0,
+        "slurm_cpu_seconds.0": 0.044,
         "slurm_gpus.0": 3.0,
         "slurm_gpus.0.a100": 2.0,
         "slurm_gpus.0.h100": 1.0,
