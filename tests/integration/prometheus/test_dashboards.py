@@ -114,6 +114,46 @@ def test_living_jobs_are_listed_with_state_place_and_reason(watched: Watched) ->
     }
 
 
+@pytest.mark.parametrize(
+    ("dashboard", "title", "chosen"),
+    [
+        ("fleet", "Avoided, provisional", {"namespace": "physics"}),
+        ("fleet", "Deadlines missed", {"cluster": "none-missed"}),
+        ("trust", "Avoided, typical only", {"namespace": "vision"}),
+    ],
+)
+def test_where_the_ledger_is_known_none_is_zero(
+    watched: Watched, dashboard: str, title: str, chosen: dict[str, str]
+) -> None:
+    (query,) = [query for query in queries() if (query.dashboard, query.title) == (dashboard, title)]
+
+    assert [0.0] == [last(series) for series in answer(watched.prometheus, query, {**FILLED, **chosen})]
+    long_ago = {**FILLED, **chosen, "__range": "30d"}
+    assert ("Deadlines missed" == title) is (not answer(watched.prometheus, query, long_ago))
+
+
+@pytest.mark.parametrize("chosen", ["paris", "oslo", "(paris|oslo)", "nowhere"])
+def test_the_intensity_beside_the_jobs_is_that_of_their_locations(watched: Watched, chosen: str) -> None:
+    zones = {place: zone for place, zone in (("paris", "FR"), ("oslo", "NO-NO1")) if place in chosen}
+    now = {
+        one["metric"]["zone"]: float(one["value"][1])
+        for one in watched.prometheus.ask('cleanhours:carbon_intensity_grams_per_kwh:max{lead="0h"}')
+    }
+    asked = {
+        (query.title, query.ref): answer(watched.prometheus, query, {**FILLED, "location": chosen})
+        for query in queries()
+        if query.dashboard == "live-jobs" and "carbon_intensity" in query.expr
+    }
+    there = asked.pop(("Intensity at the locations", "A"))
+
+    assert {(place, zone): now[zone] for place, zone in zones.items()} == {
+        (one["metric"]["location"], one["metric"]["zone"]): last(one) for one in there
+    }
+    assert 2 == len(asked)
+    for lines in asked.values():
+        assert [{"zone": zone} for zone in sorted(zones.values())] == [line["metric"] for line in lines]
+
+
 def test_a_forecast_is_drawn_over_the_hour_it_spoke_of(watched: Watched) -> None:
     """The trace is forecast as it comes, so all four lines lie on one another (but where the hour has just changed)."""
     title = "What it had been forecast to be"

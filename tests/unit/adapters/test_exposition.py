@@ -153,6 +153,16 @@ def test_capacity_is_told_in_cores_and_bytes() -> None:
     assert not [labels for name, labels in series if name == "capacity" and ("resource", "gpus") in labels]
 
 
+def test_each_location_is_told_with_its_zone_and_nothing_else_is() -> None:
+    rooms = {
+        name: Room(Location(name, zone)) for name, zone in (("home", "GB"), ("away", "FR"), ("far", "FR"))
+    }
+    series = scraped(exposing(rooms=rooms, jobs=(a_job(location="elsewhere"),)))
+    told = {labels: one for (name, labels), one in series.items() if name == "location_info"}
+    expected = [{"location": name, "zone": room.location.zone} for name, room in rooms.items()]
+    assert {tuple(sorted(labels.items())): 1 for labels in expected} == told
+
+
 def test_intensity_and_age_of_the_forecast_in_use_are_told() -> None:
     starts = [START + n * HOUR for n in range(8)]
     forecast = IntensitySeries.of(

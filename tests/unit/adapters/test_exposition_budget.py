@@ -86,6 +86,10 @@ def test_500_jobs_are_told_by_name(samples: Samples) -> None:
     assert JOBS_LIMIT == len(of(samples, "job_state"))
 
 
+def test_each_place_is_told_once(samples: Samples, places: list[str]) -> None:
+    assert places == sorted(one.labels["location"] for one in of(samples, "location_info"))
+
+
 def test_what_is_settled_between_two_scrapes_is_told_by_the_second(tmp_path: Path) -> None:
     """Sums are made anew only where there are new ones."""
     with closing(open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")) as ledger:

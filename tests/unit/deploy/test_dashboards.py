@@ -113,6 +113,22 @@ def test_every_variable_is_used_and_every_one_used_is_there(path: Path) -> None:
                 assert f"${label}" == value.removesuffix("|"), query
 
 
+@EACH
+def test_a_single_bar_keeps_its_name(path: Path) -> None:
+    """Grafana leaves out the legend's text where there is one bar; a display name of the field stays."""
+    for panel in panels(path):
+        if panel["type"] == "bargauge":
+            (target,) = panel["targets"]
+            labels = re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])
+            named = re.findall(
+                r"\$\{__field\.labels\.(\w+)\}", panel["fieldConfig"]["defaults"]["displayName"]
+            )
+
+            assert labels == named, panel["title"]
+            assert labels
+        assert not panel["fieldConfig"]["defaults"]["unit"].startswith("suffix: "), "Grafana adds the space"
+
+
 def test_every_series_named_is_exported_or_recorded() -> None:
     named = [series_named(query.expr) for query in [*queries(), *variable_queries()]]
 

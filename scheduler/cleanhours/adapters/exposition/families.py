@@ -87,6 +87,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         Family("jobs_planned", _G, ("cluster", "location", "starts"), "Waiting jobs by when they are planned to start: within 1h, 6h, 24h, or later.", _S),
         Family("jobs_at_risk", _G, ("cluster",), "Unfinished jobs that can hardly keep their deadline.", _S),
         Family("capacity", _G, ("cluster", "location", "resource", "use"), "Capacity of locations: cpus in cores, memory in bytes, gpus, slots; total, ours, others.", _S),
+        Family("location_info", _G, ("location", "zone"), "1 for each location, with the grid zone that it is in: joins what is told by location with what is told by zone.", _S),
         Family("carbon_intensity_grams_per_kwh", _G, ("zone", "kind", "signal", "lead"), "Carbon intensity now (0h) and as forecast for 1, 6 and 24 hours ahead, in gCO2e per kWh.", _S),
         Family("forecast_age_seconds", _G, ("zone", "provider"), "Time since the forecast in use was issued.", _S),
         Family("leader", _G, (), "1 while this process may act.", _S),

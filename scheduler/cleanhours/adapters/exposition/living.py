@@ -48,6 +48,7 @@ class Living:
             "jobs_planned": planned,
             "jobs_at_risk": risks,
             "capacity": _capacity(snapshot, clusters),
+            "location_info": {(name, room.location.zone): 1.0 for name, room in snapshot.rooms.items()},
             "carbon_intensity_grams_per_kwh": _intensity(snapshot),
             "forecast_age_seconds": _ages(snapshot),
             "job_state": _job_rows(jobs, now),
