@@ -369,8 +369,11 @@ class Context(Protocol):
 class Remembering(Protocol):
     """A context for commands that somebody waits for: it is asked again and again, by processes of a moment."""
 
-    def remembered(self, what: str, work: Callable[[], bool]) -> bool:
-        """What `work` found out from the settings, worked out again when these change. `what` names the question."""
+    def remembered(self, what: str, work: Callable[[], bool | None]) -> bool | None:
+        """What `work` found out from the settings, worked out again when these change. `what` names the question.
+
+        None is that it could not be found out, and is asked again.
+        """
 
 
 BuildForecasts = Callable[[Mapping[str, Any], Context], ForecastSource]

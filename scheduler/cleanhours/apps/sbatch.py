@@ -56,7 +56,7 @@ class QuickWorld:
 
         return SystemClock()
 
-    def remembered(self, what: str, work: Callable[[], bool]) -> bool:
+    def remembered(self, what: str, work: Callable[[], bool | None]) -> bool | None:
         from cleanhours import __version__
         from cleanhours.adapters.keeping import keep, kept_file, read_kept
         from cleanhours.adapters.locating import identity_of, settings_file, state_of
@@ -64,9 +64,11 @@ class QuickWorld:
         file = settings_file(os.environ)
         identity = f"{what} {identity_of(__version__, file, os.environ)}"
         path, key = kept_file(os.environ, "remembered", identity), f"{identity} {state_of(file)}"
-        found = read_kept(path, key)
-        if not isinstance(found, bool):
-            found = work()
+        kept = read_kept(path, key)
+        if isinstance(kept, bool):
+            return kept
+        found = work()
+        if found is not None:
             keep(path, key, found)
         return found
 

@@ -49,7 +49,8 @@ def run(argv, context):
         return 0
     if argv[:1] == ["remember"]:
         worked = []
-        assert context.remembered("whether it works", lambda: not worked.append(1))
+        found = None if argv[1:] else True
+        assert found is context.remembered(f"whether it works {argv}", lambda: worked.append(1) or found)
         print(json.dumps({"worked": bool(worked)}))
         return 0
     from datetime import timedelta
@@ -156,6 +157,7 @@ def test_what_the_settings_say_is_found_out_once(desk: Desk) -> None:
     settings.write_text(settings.read_text() + "# changed\n")
 
     assert desk.told("remember")["worked"]
+    assert [True, True] == [desk.told("remember", "nothing")["worked"] for _ in range(2)]
     assert desk.told("look")["remembers"] is True
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -64,18 +63,22 @@ def site_asks(context: Context, cluster: str) -> bool:
     """Whether jobs that say nothing are asked to wait here. Wrong settings ask for nothing: they are told to who asks."""
     remembered = getattr(context, "remembered", None)  # ports.Remembering; nobody waits for that import
     if remembered is None:
-        return _settings_ask(context, cluster)
+        return bool(_settings_ask(context, cluster))
     return bool(remembered(f"slurm asks {cluster}", lambda: _settings_ask(context, cluster)))
 
 
-def _settings_ask(context: Context, cluster: str) -> bool:
-    from cleanhours.domain.errors import CleanhoursError
+def _settings_ask(context: Context, cluster: str) -> bool | None:
+    """None where the settings cannot be read, which may pass: that is not remembered."""
+    from cleanhours.domain.errors import CleanhoursError, NotConfigured
     from cleanhours_plugins.clusters.tables import TIMES
 
-    with suppress(CleanhoursError, OSError):
+    try:
         if not TIMES.isdisjoint(context.default_words):
             return True
         settings = getattr(context.cluster(cluster), "settings", None)
-        tables = (*getattr(settings, "by_partition", {}).values(), *getattr(settings, "by_qos", {}).values())
-        return any(not TIMES.isdisjoint(words) for words in tables)
-    return False
+    except NotConfigured:
+        return False
+    except (CleanhoursError, OSError):
+        return None
+    tables = (*getattr(settings, "by_partition", {}).values(), *getattr(settings, "by_qos", {}).values())
+    return any(not TIMES.isdisjoint(words) for words in tables)
