@@ -335,7 +335,7 @@ def test_a_location_lies_where_it_is_said_where_its_match_is_or_where_its_name_i
         Location("eu-west-2", "GB"),
         Location("mars", "GB"),
     ]
-    places = parse_places(["cellar=eu-north-1"], export)
+    places = parse_places(["cellar=eu-north-1"], export, {one.name for one in named})
     found = compare(export, [], {one.name: one for one in named}, places)
 
     assert {"eu-north-1": ("cellar",), "eu-west-1": ("ireland",), "eu-west-2": ("eu-west-2",)} == {
@@ -355,10 +355,14 @@ def test_an_export_without_regions_is_about_every_location() -> None:
 def test_places_that_are_none_are_all_named() -> None:
     export = read_export(aws())
     with pytest.raises(InvalidRequest) as refused:
-        parse_places(["here", "=eu-west-1", "here=eu-west-9", "here=EU-WEST-1"], export)
+        parse_places(
+            ["here", "=eu-west-1", "here=eu-west-9", "hree=eu-west-1", "here=EU-WEST-1"], export, {"here"}
+        )
 
-    assert ["here", "=eu-west-1", "here=eu-west-9"] == [one.found for one in refused.value.complaints]
-    assert {"here": "eu-west-1"} == parse_places(["here=EU-WEST-1"], export)
+    assert ["here", "=eu-west-1", "here=eu-west-9", "hree=eu-west-1"] == [
+        one.found for one in refused.value.complaints
+    ]
+    assert {"here": "eu-west-1"} == parse_places(["here=EU-WEST-1"], export, {"here"})
 
 
 def test_the_months_asked_for_are_those_of_the_export() -> None:

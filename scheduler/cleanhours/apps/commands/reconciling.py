@@ -58,9 +58,10 @@ def reconcile(
 
     chosen = None if provider is None else reconciliation.Provider(provider)
     export = reconciliation.read_export(_bytes(file), chosen, month)
-    mapped = reconciliation.parse_places(places, export)
-    entries = wiring.ledger.current(*months_of(export))
-    found = reconciliation.compare(export, entries, wiring.settings.locations, mapped)
+    entries, locations = wiring.ledger.current(*months_of(export)), wiring.settings.locations
+    names = {*locations, *(entry.location for entry in entries)}
+    mapped = reconciliation.parse_places(places, export, names)
+    found = reconciliation.compare(export, entries, locations, mapped)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -90,8 +90,8 @@ class Comparison:
         }
 
 
-def parse_places(words: Iterable[str], export: Export) -> dict[str, str]:
-    """`NAME=REGION` words as location to region. Raises InvalidRequest naming every one that is none."""
+def parse_places(words: Iterable[str], export: Export, names: Collection[str]) -> dict[str, str]:
+    """`NAME=REGION` words as location to region, the locations being `names`. Raises InvalidRequest with every fault."""
     known = {figure.region.casefold(): figure.region for figure in export.figures if figure.region}
     places, wrong = {}, []
     for word in words:
@@ -99,6 +99,11 @@ def parse_places(words: Iterable[str], export: Export) -> dict[str, str]:
         if not (name and sign and region.casefold() in known):
             told = ", ".join(sorted(known.values())) or "none: the export names no regions"
             wrong.append(Complaint("location", word, f"NAME=REGION with a region of the export ({told})"))
+        elif name not in names:
+            told = ", ".join(sorted(names)) or "none"
+            wrong.append(
+                Complaint("location", word, f"a location of the settings or of our runs then ({told})")
+            )
         else:
             places[name] = known[region.casefold()]
     if wrong:
