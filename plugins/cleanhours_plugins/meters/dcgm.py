@@ -24,11 +24,12 @@ from cleanhours.ports import Context
 from cleanhours_plugins.meters.prometheus import pods
 from cleanhours_plugins.meters.prometheus.asking import Series, Window, labels_of, one_of
 from cleanhours_plugins.meters.prometheus.counters import Account, account, counted, joined, merged
-from cleanhours_plugins.meters.prometheus.fetching import Over, fetch, lots
+from cleanhours_plugins.meters.prometheus.fetching import Over, fetch, lots, named
 from cleanhours_plugins.meters.prometheus.gauges import integral, longest
+from cleanhours_plugins.meters.prometheus.inquiring import inquire_of_pods
 from cleanhours_plugins.meters.prometheus.pods import Pod
-from cleanhours_plugins.meters.prometheus.profiles import Span, common, spans_of, union, window_of
-from cleanhours_plugins.meters.prometheus.server import Server, Unanswered
+from cleanhours_plugins.meters.prometheus.profiles import Span, common, union, window_of
+from cleanhours_plugins.meters.prometheus.server import Server
 from cleanhours_plugins.meters.prometheus.settings import KEYS, Table, max_gap, server_of
 from cleanhours_plugins.meters.prometheus.telling import UNKNOWN, Told, told
 from cleanhours_plugins.meters.spreading import MICROSECOND
@@ -76,15 +77,7 @@ class DcgmMeter:
     _naming: Naming | None = None
 
     def energy(self, run: FinishedRun) -> EnergyProfile:
-        spans = spans_of(run)
-        if self.server is None or not spans or not pods.uids_of(run):
-            return UNKNOWN
-        self.server.wait_for(run)
-        try:
-            return self._asked(self.server, run, spans)
-        except Unanswered as fault:
-            self.server.say(str(fault))
-            return UNKNOWN
+        return inquire_of_pods(self.server, run, self._asked)
 
     def _asked(self, server: Server, run: FinishedRun, spans: Sequence[Span]) -> EnergyProfile:
         window = window_of(spans)
@@ -95,12 +88,12 @@ class DcgmMeter:
         if pods.is_whole(run) or not self._naming.by_uid:
             found = pods.read(server.series(pods.question(run, pods.uids_of(run), window)))
         asked = list(_matchers(self._naming, pods.uids_known(run, found), found))
-        devices = _counted(server, self._naming, asked, window, run.allocated.gpus)
+        devices = _found(server, self._naming, asked, window, run.allocated.gpus)
         kind = ""
         if not devices.accounts:
             kind = "/power"
             gap_us = self.longest_gap // MICROSECOND
-            devices = _integrated(server, self._naming, asked, window, run.allocated.gpus, gap_us)
+            devices = _found(server, self._naming, asked, window, run.allocated.gpus, gap_us=gap_us)
         if not devices.accounts:
             self._naming = None  # the scrape may be labelled otherwise by now
         return self._told(devices, kind, run, spans)
@@ -137,36 +130,25 @@ def _matchers(
         for lot in lots(uids):
             yield {naming.pod: one_of(lot)}, len(lot)
         return
-    for namespace in dict.fromkeys(pod.namespace for pod in found):
-        for lot in lots([pod.name for pod in found if pod.namespace == namespace]):
-            yield {naming.namespace: one_of([namespace]), naming.pod: one_of(lot)}, len(lot)
+    for namespace, lot in named(found):
+        yield {naming.namespace: one_of([namespace]), naming.pod: one_of(lot)}, len(lot)
 
 
-def _counted(
+def _found(
     server: Server,
     naming: Naming,
     asked: Sequence[tuple[Mapping[str, str], int]],
     window: Window,
     gpus: int,
+    *,
+    gap_us: int | None = None,
 ) -> Devices:
+    """By their counters; with `gap_us` by their gauges of power, whose longer silences are not bridged."""
+    metric, over = (ENERGY, Over.LAST) if gap_us is None else (POWER, Over.MEAN)
     series: list[Series] = []
     for matchers, count in asked:
-        series += fetch(server, (ENERGY,), matchers, window, series=max(count, gpus))
-    return read(series, naming)
-
-
-def _integrated(
-    server: Server,
-    naming: Naming,
-    asked: Sequence[tuple[Mapping[str, str], int]],
-    window: Window,
-    gpus: int,
-    gap_us: int,
-) -> Devices:
-    series: list[Series] = []
-    for matchers, count in asked:
-        series += fetch(server, (POWER,), matchers, window, series=max(count, gpus), over=Over.MEAN)
-    return read(series, naming, gap_us=gap_us)
+        series += fetch(server, (metric,), matchers, window, series=max(count, gpus), over=over)
+    return read(series, naming, gap_us=gap_us or 0)
 
 
 def read(series: Iterable[Series], naming: Naming, *, gap_us: int = 0) -> Devices:

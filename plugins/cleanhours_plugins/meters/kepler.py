@@ -31,10 +31,11 @@ from cleanhours_plugins.meters.prometheus.counters import (
     joined,
     merged,
 )
-from cleanhours_plugins.meters.prometheus.fetching import fetch, lots
+from cleanhours_plugins.meters.prometheus.fetching import fetch, lots, named
+from cleanhours_plugins.meters.prometheus.inquiring import inquire_of_pods
 from cleanhours_plugins.meters.prometheus.pods import Pod
-from cleanhours_plugins.meters.prometheus.profiles import Span, since_of, spans_of, window_of
-from cleanhours_plugins.meters.prometheus.server import Server, Unanswered
+from cleanhours_plugins.meters.prometheus.profiles import Span, since_of, window_of
+from cleanhours_plugins.meters.prometheus.server import Server
 from cleanhours_plugins.meters.prometheus.settings import KEYS, Table, server_of
 from cleanhours_plugins.meters.prometheus.telling import UNKNOWN, Told, told
 
@@ -75,15 +76,7 @@ class KeplerMeter:
     _generation: Generation | None = None
 
     def energy(self, run: FinishedRun) -> EnergyProfile:
-        spans = spans_of(run)
-        if self.server is None or not spans or not pods.uids_of(run):
-            return UNKNOWN
-        self.server.wait_for(run)
-        try:
-            return self._asked(self.server, run, spans)
-        except Unanswered as fault:
-            self.server.say(str(fault))
-            return UNKNOWN
+        return inquire_of_pods(self.server, run, self._asked)
 
     def _asked(self, server: Server, run: FinishedRun, spans: Sequence[Span]) -> EnergyProfile:
         window = window_of(spans)
@@ -125,10 +118,9 @@ def _matchers(
         for lot in lots(uids):
             yield {"pod_id": one_of(lot), "zone": f"({_ZONES.pattern})?"}, len(lot)
         return
-    for namespace in dict.fromkeys(pod.namespace for pod in found):
-        for lot in lots([pod.name for pod in found if pod.namespace == namespace]):
-            names = {"container_namespace": one_of([namespace]), "pod_name": one_of(lot)}
-            yield {**names, "mode": "dynamic"}, len(lot)
+    for namespace, lot in named(found):
+        names = {"container_namespace": one_of([namespace]), "pod_name": one_of(lot)}
+        yield {**names, "mode": "dynamic"}, len(lot)
 
 
 def read(

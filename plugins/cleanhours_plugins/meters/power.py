@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from cleanhours.domain.energy import Component, EnergyProfile, Method
@@ -24,9 +25,10 @@ from cleanhours_plugins.meters.prometheus.asking import Series, Window
 from cleanhours_plugins.meters.prometheus.counters import Account
 from cleanhours_plugins.meters.prometheus.fetching import Over, fetch
 from cleanhours_plugins.meters.prometheus.gauges import integral, longest, within
+from cleanhours_plugins.meters.prometheus.inquiring import inquire
 from cleanhours_plugins.meters.prometheus.pods import Pod
-from cleanhours_plugins.meters.prometheus.profiles import Span, spans_of, window_of
-from cleanhours_plugins.meters.prometheus.server import Server, Unanswered
+from cleanhours_plugins.meters.prometheus.profiles import Span, window_of
+from cleanhours_plugins.meters.prometheus.server import Server
 from cleanhours_plugins.meters.prometheus.settings import KEYS, Table, max_gap, server_of
 from cleanhours_plugins.meters.prometheus.telling import UNKNOWN, Told, told
 from cleanhours_plugins.meters.prometheus.templates import (
@@ -74,19 +76,11 @@ class PowerMeter:
     name: str = "power"
 
     def energy(self, run: FinishedRun) -> EnergyProfile:
-        spans = spans_of(run)
-        asked = [gauge for gauge in self.gauges if _is_for(gauge, run)]
-        if self.server is None or not spans or not asked:
-            return UNKNOWN
-        self.server.wait_for(run)
-        try:
-            return self._asked(self.server, asked, run, spans)
-        except Unanswered as fault:
-            self.server.say(str(fault))
-            return UNKNOWN
+        gauges = [gauge for gauge in self.gauges if _is_for(gauge, run)]
+        return inquire(self.server, run, partial(self._asked, gauges)) if gauges else UNKNOWN
 
     def _asked(
-        self, server: Server, gauges: Sequence[Gauge], run: FinishedRun, spans: Sequence[Span]
+        self, gauges: Sequence[Gauge], server: Server, run: FinishedRun, spans: Sequence[Span]
     ) -> EnergyProfile:
         window = window_of(spans)
         found: Sequence[Pod] = ()

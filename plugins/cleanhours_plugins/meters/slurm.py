@@ -31,7 +31,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any, Final
 
-from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Method
+from cleanhours.domain.energy import ENOUGH, Component, EnergyProfile, EnergySlice, Method
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
@@ -46,9 +46,6 @@ from cleanhours_plugins.meters.site_watts import (
     read_table,
 )
 from cleanhours_plugins.meters.spreading import MICROSECOND, length, spread
-
-ENOUGH: Final = 0.8
-"""Below this share of the running time Slurm's energy gives way to the model, where there is one for all of it."""
 
 _COUNTS: Final[Mapping[str, tuple[Component, ...]]] = {
     "whole": (Component.WHOLE,),
@@ -86,6 +83,7 @@ class SlurmMeter:
             return EnergyProfile(coverage=0.0)
         counted, share = self._counted(run, stretches)
         model = {component: slices for component, slices in self._modelled(run, stretches) if slices}
+        # what Slurm saw too little of gives way to the model, where there is one for all of it
         if not counted or (share < ENOUGH and self._needed(run, stretches) <= set(model)):
             counted, share = [], 1.0 if model else 0.0
         taken = {part.component for part in counted}

@@ -7,8 +7,8 @@ CPU seconds / (vCPUs x seconds) that is
     joules = vCPUs x seconds x minimum + CPU seconds x (maximum - minimum)
 
 vCPUs are those that the run requested, or its mean use where that is more; without a request as many as its mean use fills.
-Memory is what it requested,
-else its working set. A model: which processor it is, and what the machine draws besides, it does not know.
+Memory is what it requested, else its working set. A model: which processor it is, and what the machine draws besides, it
+does not know.
 
 `container_cpu_usage_seconds_total` is found by the Pod's UID in the label `id`, a path of control groups that spells it
 with `-` or `_`; where the scrape drops `id`, by the names that `kube_pod_info` tells. The Pod's own group counts all of its
@@ -38,8 +38,9 @@ from cleanhours_plugins.meters.prometheus.counters import (
     counted,
     joined,
 )
-from cleanhours_plugins.meters.prometheus.fetching import Over, fetch, lots
+from cleanhours_plugins.meters.prometheus.fetching import Over, fetch, lots, named
 from cleanhours_plugins.meters.prometheus.gauges import integral, longest
+from cleanhours_plugins.meters.prometheus.inquiring import inquire_of_pods
 from cleanhours_plugins.meters.prometheus.pods import Pod
 from cleanhours_plugins.meters.prometheus.profiles import (
     Span,
@@ -48,12 +49,11 @@ from cleanhours_plugins.meters.prometheus.profiles import (
     share_seen,
     since_of,
     slices,
-    spans_of,
     window_of,
 )
-from cleanhours_plugins.meters.prometheus.server import Server, Unanswered
+from cleanhours_plugins.meters.prometheus.server import Server
 from cleanhours_plugins.meters.prometheus.settings import KEYS, Table, number, server_of
-from cleanhours_plugins.meters.prometheus.telling import FEWEST, UNKNOWN
+from cleanhours_plugins.meters.prometheus.telling import FEWEST
 from cleanhours_plugins.meters.proportionality import proportional
 
 CPU: Final = "container_cpu_usage_seconds_total"
@@ -86,15 +86,7 @@ class UtilisationMeter:
     """Whether the last run was found by its Pods' names only: then nobody asks for UIDs first."""
 
     def energy(self, run: FinishedRun) -> EnergyProfile:
-        spans = spans_of(run)
-        if self.server is None or not spans or not pods.uids_of(run):
-            return UNKNOWN
-        self.server.wait_for(run)
-        try:
-            return self._asked(self.server, run, spans)
-        except Unanswered as fault:
-            self.server.say(str(fault))
-            return UNKNOWN
+        return inquire_of_pods(self.server, run, self._asked)
 
     def _asked(self, server: Server, run: FinishedRun, spans: Sequence[Span]) -> EnergyProfile:
         window = window_of(spans)
@@ -154,9 +146,8 @@ def _by_uid(uids: Sequence[str]) -> Iterable[tuple[Mapping[str, str], int]]:
 
 
 def _by_name(found: Sequence[Pod]) -> Iterable[tuple[Mapping[str, str], int]]:
-    for namespace in dict.fromkeys(pod.namespace for pod in found):
-        for lot in lots([pod.name for pod in found if pod.namespace == namespace]):
-            yield {"namespace": one_of([namespace]), "pod": one_of(lot)}, len(lot)
+    for namespace, lot in named(found):
+        yield {"namespace": one_of([namespace]), "pod": one_of(lot)}, len(lot)
 
 
 def _fetched(

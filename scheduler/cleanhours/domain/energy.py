@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
+
+ENOUGH: Final = 0.8
+"""Of a run's time: who saw less of it knows a part of the run and not the run. Others, of the same kind, are taken before."""
 
 
 class Method(StrEnum):

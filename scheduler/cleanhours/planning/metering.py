@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from cleanhours.domain.energy import Component, EnergyProfile, Method
+from cleanhours.domain.energy import ENOUGH, Component, EnergyProfile, Method
 
 _METHODS: Final = tuple(Method)
 _LAST: Final = len(_METHODS)
-ENOUGH: Final = 0.8
-"""Of a run's time: a meter that saw less of it goes behind one of the same kind that saw more."""
 
 _Rank = tuple[int, bool, bool, float, int]
 

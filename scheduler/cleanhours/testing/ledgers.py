@@ -15,7 +15,7 @@ from cleanhours.domain.accounts import (
     Total,
     Totals,
 )
-from cleanhours.domain.energy import Method
+from cleanhours.domain.energy import ENOUGH, Method
 from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
 from cleanhours.domain.jobs import JobKey, JobState, RunKey
 from cleanhours.domain.plans import Plan
@@ -122,7 +122,7 @@ class FakeLedger:
             for entry in firsts.values()
             if (entry.key.cluster, entry.run.namespace, entry.run.name) == (cluster, namespace, name)
             and entry.run.state is JobState.SUCCEEDED
-            and entry.profile.coverage >= 0.8
+            and entry.profile.coverage >= ENOUGH
             and not any(one.method is Method.DECLARED or TRANSFER in one.meters for one in entry.shares)
         ]
         found = []

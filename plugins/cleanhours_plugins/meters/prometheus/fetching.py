@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 from cleanhours_plugins.meters.prometheus.asking import Series, Window, samples_of, steps_of
+from cleanhours_plugins.meters.prometheus.pods import Pod
 from cleanhours_plugins.meters.prometheus.server import Server, Unanswered
 
 FEW: Final = 40_000
@@ -55,6 +56,13 @@ def fetch(
     step = step_s(window.seconds, series)
     found = server.series(steps_of(over, metrics, matchers, window, step))
     return [replace(one, step_s=step) for one in found]
+
+
+def named(found: Sequence[Pod]) -> Iterator[tuple[str, list[str]]]:
+    """Namespaces, and their Pods by name in lots that fit into a question."""
+    for namespace in dict.fromkeys(pod.namespace for pod in found):
+        for lot in lots([pod.name for pod in found if pod.namespace == namespace]):
+            yield namespace, lot
 
 
 def lots(values: Sequence[str]) -> list[list[str]]:

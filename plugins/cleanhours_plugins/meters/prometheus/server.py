@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cleanhours.domain.energy import ENOUGH
 from cleanhours.domain.errors import CleanhoursError, TemporaryError
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Clock
@@ -54,7 +55,7 @@ class Server:
     token_file: Path | None = None
     timeout_s: float = 10.0
     scrape_interval: timedelta = timedelta(seconds=30)
-    enough: float = 0.8
+    enough: float = ENOUGH
     session: Session | None = None
     _quiet_until: datetime | None = None
     _trouble: str = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from cleanhours.domain.energy import ENOUGH
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.times import DURATION_WORDS, parse_duration
 from cleanhours.ports import Clock
@@ -19,7 +20,7 @@ KEYS: Final = ("url", "headers", "token_file", "timeout", "scrape_interval", "mi
 
 LONGEST_TIMEOUT: Final = timedelta(seconds=60)
 LONGEST_SCRAPE: Final = timedelta(minutes=5)
-"""A run waits ten minutes for its meters at most."""
+"""A run waits ten minutes for its meters at most, from when they are first asked."""
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ def server_of(table: Table, settings: Mapping[str, Any], clock: Clock) -> Server
         lambda value: _duration(value, LONGEST_SCRAPE),
         f"{DURATION_WORDS}, up to 5m",
     )
-    enough = table.take("minimum_coverage", 0.8, share, "a number from 0 to 1")
+    enough = table.take("minimum_coverage", ENOUGH, share, "a number from 0 to 1")
     return Server(
         table.meter,
         url,

@@ -8,13 +8,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, exists, func, or_, select
 
 from cleanhours.adapters.ledger.schema import entries, shares
-from cleanhours.domain.energy import Method
+from cleanhours.domain.energy import ENOUGH, Method
 from cleanhours.domain.jobs import JobState
 from cleanhours.planning.counterfactuals import TRANSFER
 
 _MOST_RUNS: Final = 50
-_KNOWN_PPM: Final = 800_000
-"""Of a run's time, in millionths: below it the energy that is known is too small a part to tell the power."""
+_ENOUGH_PPM: Final = round(ENOUGH * 1_000_000)
 
 
 def durations(connection: Connection, cluster: str, namespace: str, name: str) -> list[timedelta]:
@@ -38,7 +37,7 @@ def powers(connection: Connection, cluster: str, namespace: str, name: str) -> l
         select(entries.c.running_us, energy)
         .where(
             *_successes(cluster, namespace, name),
-            entries.c.coverage_ppm >= _KNOWN_PPM,
+            entries.c.coverage_ppm >= _ENOUGH_PPM,
             entries.c.running_us > 0,
             energy > 0,
             ~strange,
