@@ -73,11 +73,12 @@ def test_a_full_disk_costs_no_deadline_and_no_row(
     leading = controller(filed)
     submit(filed, "meanwhile", "6s")
     ballast = small_disk / "ballast"
-    with ballast.open("wb") as file:
+    with ballast.open(
+        "wb", buffering=0
+    ) as file:  # what a buffer still holds would not fit either, when it is closed
         try:
             while True:
                 file.write(b"x" * 65536)
-                file.flush()
         except OSError:
             pass
 

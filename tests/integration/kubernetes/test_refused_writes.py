@@ -93,5 +93,6 @@ def test_at_its_latest_start_one_refusal_is_enough(world: World, proxy: FaultPro
     held(world)
     proxy.answer(422, 1, "PATCH", JOB)
     assert "" == world.tell("job", Action.RELEASE, "fr", Reason.DEADLINE_GUARD)
-    assert [422, 200] == writes(proxy)
+    # a conflict between them is the server's own Job controller, which wrote its status meanwhile
+    assert [422, 200] == [status for status in writes(proxy) if status != 409]
     world.until("job", JobState.RUNNING)

@@ -128,11 +128,10 @@ def test_what_slurm_saw_before_it_killed_a_job_is_known(looking: Jobs) -> None:
 
 
 def test_of_a_requeued_job_each_run_has_its_own_and_the_killed_one_is_not_known(blind: Jobs) -> None:
-    """The killed run worked all the time, of which Slurm's own figure says nothing."""
+    """The killed run worked all the time, of which Slurm's own figure mostly says nothing, and sometimes all: it is not believed."""
     first, second = blind.ended("requeued", runs=2).stretches
 
     assert "REQUEUED" == first.first.state
-    assert first.first.cpu_seconds is None or first.first.cpu_seconds < 1
     assert cpu_seconds_of(first) is None
     assert 2 <= (cpu_seconds_of(second) or 0) < 60
 
