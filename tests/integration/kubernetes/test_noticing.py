@@ -68,7 +68,15 @@ def test_a_namespace_that_opts_in_later_brings_the_jobs_that_are_there(world: Wo
 def test_what_ran_before_its_owner_stopped_it_is_written_down_and_accounted(world: World) -> None:
     world.apply("job", "1h", {"interruptible": "true", "locations": "de"})
     assert "" == world.tell("job", Action.RELEASE, "de")
-    [first] = world.until("job", JobState.RUNNING).segments
+
+    def handles() -> list[str]:
+        return [handle for run in world.find("job").segments for handle in run.handles]
+
+    world.until("job", JobState.RUNNING)
+    # the Pods are heard of by a watch of their own
+    wait(lambda: [pod["metadata"]["uid"] for pod in world.pods("job")] == handles())
+    [first] = world.find("job").segments
+    asked = world.context.clock.now().replace(microsecond=0)
     world.change("job", {"spec": {"suspend": True}})
     world.until("job", JobState.UNMANAGED)
 
@@ -80,6 +88,7 @@ def test_what_ran_before_its_owner_stopped_it_is_written_down_and_accounted(worl
     [stopped] = world.until("job", JobState.UNMANAGED).segments
     assert (first.start, first.location, first.handles) == (stopped.start, stopped.location, stopped.handles)
     assert stopped.end is not None
+    assert stopped.end >= asked
     world.change("job", {"spec": {"suspend": False}})
     kept, second = world.until("job", JobState.RUNNING).segments
     assert (stopped, None) == (kept, second.end)

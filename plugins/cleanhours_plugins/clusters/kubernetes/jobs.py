@@ -155,6 +155,8 @@ class Reporting:
             )
         except InvalidRequest as invalid:
             return Wishes(JobRequest(submitted=record.created, demand=record.demand), invalid.complaints)
+        if request.power_curve and record.limit is not None:
+            request = replace(request, time_limit=record.limit)
         return Wishes(self.around.narrowed(request, record))
 
     def allowed(self, record: Record, offered: tuple[str, ...]) -> tuple[str, ...]:
@@ -247,7 +249,9 @@ def segments_of(
                 *runs[:-1],
                 replace(runs[-1], end=max(runs[-1].end or runs[-1].start, activity.stopped_at)),
             )
-        return runs
+        if record.mark in _STOPPED or activity.stopped_at is not None or runs_on(record):
+            return runs
+    # suspended by others, it runs on until its controller sees that
     if activity.started_at is None:
         return runs
     earlier = {handle for run in runs for handle in run.handles}

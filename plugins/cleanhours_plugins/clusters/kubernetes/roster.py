@@ -126,17 +126,18 @@ class Roster:
 
     def _refresh(self, now: datetime) -> None:
         """Questions of one moment look at what was touched since only; all is gone through again after that, or when nodes
-        or Pods changed.
+        changed.
         """
         heard, before = (self._mirror.revision, self._yard.revision), self._heard
         lately = time.monotonic() - self._swept_at_s < SAME_LOOK_S and heard[1] == before[1]
-        if lately and heard == before:
+        owners = self._yard.touched()
+        if lately and heard == before and not owners:
             return
         self._heard = heard
         self._yard.at(now)
         touched = self._mirror.touched()
         if lately:
-            for uid in touched:
+            for uid in touched | self._owners(owners):
                 record, kept = self._mirror.get(uid), self._known.pop(uid, None)
                 if record is not None:
                     self._take(record, kept, now)
@@ -146,6 +147,15 @@ class Roster:
             for record in self._mirror.records():
                 self._take(record, known.get(record.uid), now)
         self._seen_at = now
+
+    def _owners(self, owners: frozenset[str]) -> set[str]:
+        """Which jobs these are. Those at rest have no Pods that anybody would look at."""
+        return {
+            uid
+            for uid, kept in self._known.items()
+            if kept.job.state not in AT_REST
+            and (uid in owners or f"{kept.record.namespace}/{kept.record.name}" in owners)
+        } if owners else set()  # fmt: skip
 
     def _take(self, record: Record, kept: _Kept | None, now: datetime) -> None:
         if kept is None or kept.record is not record or kept.around != self._around(record, kept.job):

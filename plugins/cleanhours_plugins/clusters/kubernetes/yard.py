@@ -58,6 +58,7 @@ class Yard:
         self._pods_revision = 0
         self._lock = threading.Lock()
         self._remembered: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._touched: set[str] = set()
         self._nodes: Reflector[NodeRecord] = Reflector(
             api, _NODES, read_node, kind="nodes", changed=self._node_changed, count=count
         )
@@ -95,9 +96,15 @@ class Yard:
             self._crons.forget_old(now)
 
     @property
-    def revision(self) -> tuple[int, int]:
-        """Another one when what nodes and Pods say may be another."""
-        return self._nodes_revision, self._pods_revision
+    def revision(self) -> int:
+        """Another one when what nodes say may be another."""
+        return self._nodes_revision
+
+    def touched(self) -> frozenset[str]:
+        """Owners of Pods that were first seen since this was last asked: uids, or namespace/name."""
+        with self._lock:
+            owners, self._touched = frozenset(self._touched), set()
+        return owners
 
     def around(self, record: Record, *, waits: bool) -> Hashable:
         """What is said here of an object, in a form that compares equal as long as that is the same.
@@ -194,7 +201,9 @@ class Yard:
         self._pods_revision += 1
         if before is None and after is not None and not after.lasting:
             with self._lock:
-                for owner in {after.owner, after.work} - {""}:
+                owners = {after.owner, after.work} - {""}
+                self._touched |= owners
+                for owner in owners:
                     self._remember(owner, after.uid)
 
     def _remember(self, owner: str, *uids: str) -> None:

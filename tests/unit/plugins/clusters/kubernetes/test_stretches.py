@@ -78,6 +78,25 @@ def test_a_run_that_its_owner_stopped_is_to_be_written_until_it_is(tmp_path: Pat
         assert [] == roster.unwritten()
 
 
+def test_it_runs_on_until_its_controller_saw_that_it_is_suspended(tmp_path: Path) -> None:
+    with a_roster(tmp_path, named("train", "released", suspended=False, status=RUNNING)) as (
+        server,
+        roster,
+        _,
+    ):
+        roster.jobs(SIX)
+        server.put(f"{JOBS}/train", named("train", "released", status=RUNNING))
+        roster._mirror.look()
+        [job] = roster.jobs(EIGHT)
+        assert JobState.UNMANAGED is job.state
+        assert [(SIX, None)] == [(run.start, run.end) for run in job.segments]
+        assert [] == roster.unwritten()
+        stop_it(server, roster)
+        roster.jobs(EIGHT)
+        [(_, runs)] = roster.unwritten()
+        assert [(SIX, SEVEN)] == [(run.start, run.end) for run in runs]
+
+
 def test_what_we_stop_ourselves_is_written_with_the_stop(tmp_path: Path) -> None:
     running = named("train", "released", suspended=False, status=RUNNING)
     text = '[{"attempt":1,"start":"2026-03-02T06:00:00Z","end":"2026-03-02T07:00:00Z","location":"de","pods":[]}]'
