@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -275,7 +275,7 @@ class Ledger(Protocol):
         """Which of these runs have a row."""
 
     def provisional(self) -> Sequence[Entry]:
-        """The rows in force that may still change, oldest first."""
+        """The rows in force that may still change, or what stands beside them, oldest first."""
 
     def totals(self) -> Totals:
         """Sums for the exposition; exact, and the same after a restart."""
@@ -285,6 +285,9 @@ class Ledger(Protocol):
 
     def plans(self, key: JobKey) -> Sequence[tuple[datetime, Plan]]:
         """The plans of a job, oldest first."""
+
+    def remembered(self, cluster: str, namespace: str, names: Collection[str]) -> frozenset[str]:
+        """Which of these names are works of which a run succeeded: `durations` and `powers` know nothing of the others."""
 
     def durations(self, cluster: str, namespace: str, name: str) -> Sequence[timedelta]:
         """Running times of earlier successful runs of the same work, newest first, 50 at most."""

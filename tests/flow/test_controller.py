@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
+
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from cleanhours.apps.controller import Beats, Controller
 from cleanhours.control.reconciling import Outcome
 from cleanhours.domain.snapshots import Snapshot
-from tests.flow.test_cycle import Stage
+from tests.flow.test_cycle import HOUR, Stage
 
 
 @dataclass
@@ -103,6 +105,19 @@ def test_what_it_knows_is_shown_after_each_tick() -> None:
     assert shown[-1].jobs[0].plan is not None
 
 
+def test_sums_are_made_after_each_settlement() -> None:
+    stage = Stage()
+    running = controller(SlowReconciler(stage), stage)
+    rows: list[int] = []
+    running.sum_up = lambda: rows.append(len(stage.ledger.current()))
+    stage.submit(max_delay=0 * HOUR)
+    stage.reconciler.tick()
+    stage.clock.advance(3 * HOUR)
+    running.settle()
+    running.settle()
+    assert [1, 1] == rows
+
+
 def test_what_a_cluster_notices_is_answered_by_one_tick_of_its_own() -> None:
     stage = Stage()
     slow = SlowReconciler(stage)
@@ -116,6 +131,53 @@ def test_what_a_cluster_notices_is_answered_by_one_tick_of_its_own() -> None:
     finally:
         running.stop()
     running.notice()
+
+
+def test_what_is_noticed_just_before_a_decision_falls_due_is_left_to_that_tick() -> None:
+    """Else the decision would wait for a tick that began a moment before it."""
+    stage = Stage()
+    ticks: list[float] = []
+
+    class Due(SlowReconciler):
+        def tick(self) -> Outcome:
+            ticks.append(time.monotonic())
+            # the second is due when what was noticed after the first is answered
+            wait = timedelta(seconds=1.5) if len(ticks) == 1 else timedelta(hours=1)
+            return Outcome(stage.clock.now(), (), stage.clock.now() + wait, 0)
+
+    running = Controller(Due(stage), stage.settler, Beats(tick=timedelta(hours=1)))  # type: ignore[arg-type]
+    running.start()
+    try:
+        running.notice()
+        until = time.monotonic() + 10
+        while len(ticks) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+    finally:
+        running.stop()
+    assert ticks[1] - ticks[0] >= 1.4
+
+
+def test_what_is_noticed_during_a_tick_that_names_the_next_is_left_to_that_one() -> None:
+    stage = Stage()
+
+    class Due(SlowReconciler):
+        def tick(self) -> Outcome:
+            super().tick()
+            return Outcome(stage.clock.now(), (), stage.clock.now() + timedelta(seconds=0.9), 0)
+
+    due = Due(stage, ticks=1)
+    running = controller(due, stage)
+    running._scheduler = BackgroundScheduler(timezone=UTC)
+    running._scheduler.start()
+    try:
+        first = threading.Thread(target=running.tick)
+        first.start()
+        assert due.inside.wait(5)
+        running.beat()  # waits for that tick, which sets a wake-up
+        first.join(5)
+        assert 1 + 1 == due.ticks
+    finally:
+        running.stop()
 
 
 def test_what_ends_is_accounted_at_once_and_not_at_the_next_beat() -> None:

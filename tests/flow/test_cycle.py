@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from cleanhours.control.watching import ForecastWatch
 from cleanhours.domain.accounts import Cause, Settled
 from cleanhours.domain.errors import Complaint, TemporaryError
 from cleanhours.domain.intensity import IntensitySeries
-from cleanhours.domain.jobs import Action, Job, JobKey, JobState
+from cleanhours.domain.jobs import Action, Job, JobKey, JobState, RunKey
 from cleanhours.domain.locations import Location, Room
 from cleanhours.domain.plans import Reason
 from cleanhours.domain.requests import JobRequest
@@ -175,6 +175,27 @@ def test_what_finished_is_settled_on_what_really_happened() -> None:
     assert (300 + 290) * 1_000_000 == entry.baseline_ug
     assert {Cause.DELAYED: 400_000_000} == {cause: n for cause, n in entry.avoided_ug.items() if n}
     assert entry.deadline_kept is True
+
+
+def test_nobody_asks_again_for_a_run_that_has_a_row_however_long_its_cluster_shows_it() -> None:
+    asked: list[Sequence[RunKey]] = []
+
+    class Asked(FakeLedger):
+        def known(self, keys: Sequence[RunKey]) -> frozenset[RunKey]:
+            asked.append(keys)
+            return super().known(keys)
+
+    stage = Stage()
+    ledger = Asked(stage.ledger.pages)
+    settler = Settler(replace(stage.world, ledger=ledger), stage.settler.meters)
+    stage.submit(max_delay=0 * HOUR)
+    stage.live(MONDAY + HOUR)
+    stage.clock.set(MONDAY + 2 * HOUR)
+    stage.reconciler.tick()
+    rows = [len(settler.settle()) for _ in range(4)]
+
+    assert [1, 0, 0, 0] == rows
+    assert 2 == len(asked)
 
 
 def test_no_forecast_never_holds_a_job() -> None:

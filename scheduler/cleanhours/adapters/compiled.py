@@ -24,6 +24,7 @@ from cleanhours.adapters.settings import (
     SourceSettings,
     load_settings,
 )
+from cleanhours.domain.caps import CapPoint, PowerCurve
 from cleanhours.domain.deadlines import Margins
 from cleanhours.domain.hardware import Hardware
 from cleanhours.domain.locations import Location
@@ -32,6 +33,7 @@ from cleanhours.domain.rules import Rules
 
 _VALUES: Final = (
     Settings, ClusterSettings, SourceSettings, Location, Capacity, Rules, Margins, Effective, Hardware,
+    PowerCurve, CapPoint,
 )  # fmt: skip
 _WORDS: Final[Mapping[str, Any]] = {
     **{one.__name__: one for one in _VALUES},

@@ -52,6 +52,8 @@ class Settings:
     locations: Mapping[str, Location]
     chain: tuple[str, ...]
     zone_chains: Mapping[str, tuple[str, ...]]
+    beside: tuple[str, ...]
+    """The chain of a second measure, in which runs are settled beside their accounts; empty where none is wanted."""
     sources: Mapping[str, SourceSettings]
     meters: Mapping[str, Mapping[str, Any]]
     defaults: Mapping[str, str]
@@ -140,6 +142,7 @@ def _settings(tables: SettingsTables, layers: Layers, file: Path | None) -> Sett
         minimum_run=planning.minimum_run,
         maximum_pauses=planning.maximum_pauses,
         releases_per_tick=planning.releases_per_tick,
+        power_curves={name: table.curve() for name, table in tables.power_curves.items()},
     )
     clusters = {
         name: ClusterSettings(name, table.type, _plugin_table(layers, ("clusters", name), table.model_extra))
@@ -160,6 +163,7 @@ def _settings(tables: SettingsTables, layers: Layers, file: Path | None) -> Sett
         locations={name: table.location(name) for name, table in tables.locations.items()},
         chain=tuple(tables.forecasts.chain),
         zone_chains={zone: tuple(chain) for zone, chain in tables.forecasts.zones.items()},
+        beside=tuple(tables.forecasts.beside),
         sources=sources,
         meters={
             name: _plugin_table(layers, ("meters", name), table) for name, table in tables.meters.items()

@@ -73,9 +73,15 @@ def _names(value: Any) -> list[str]:
     return names
 
 
+def _any_names(value: Any) -> list[str]:
+    """The same, or none."""
+    return [] if value in ([], "") else _names(value)
+
+
 Lifetime = Annotated[timedelta, BeforeValidator(_lifetime)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Names = Annotated[list[str], BeforeValidator(_names)]
+AnyNames = Annotated[list[str], BeforeValidator(_any_names)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=0)]

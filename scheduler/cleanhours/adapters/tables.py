@@ -11,8 +11,10 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cleanhours.adapters.layers import Layers, shown
+from cleanhours.adapters.power_curves import curve_of, zeus_curve
 from cleanhours.adapters.table_values import (
     Amount,
+    AnyNames,
     Duration,
     Lifetime,
     Names,
@@ -21,11 +23,12 @@ from cleanhours.adapters.table_values import (
     byte_count,
     listen_address,
 )
-from cleanhours.domain.errors import InvalidRequest
+from cleanhours.domain.caps import MAXIMUM_SLOWDOWN_PERCENT, PowerCurve
+from cleanhours.domain.errors import Complaint, InvalidRequest
 from cleanhours.domain.hardware import Hardware
 from cleanhours.domain.locations import Location
 from cleanhours.domain.resources import Capacity
-from cleanhours.domain.words import parse_words
+from cleanhours.domain.words import CURVE_NAME, parse_words
 
 _ANY_DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _ZONE: Final = r"^[A-Za-z0-9][A-Za-z0-9_:-]{0,31}$"
@@ -73,10 +76,11 @@ class ClusterTable(BaseModel):
 
 
 class ForecastsTable(Table):
-    """Who is asked, best first, for every zone and for some; and the sources' own tables."""
+    """Who is asked, best first, for every zone and for some; who knows a second measure; and the sources' own tables."""
 
     chain: Names = ["neso", "climatology"]
     zones: dict[str, Names] = {}
+    beside: AnyNames = []
     sources: dict[str, dict[str, Any]] = {}
 
 
@@ -140,6 +144,39 @@ class StateTable(Table):
     folder: Path
 
 
+class CapPointTable(Table):
+    """What the same work took under a limit: watts per accelerator, seconds, joules of all accelerators of the job."""
+
+    limit_w: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    time_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    energy_j: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class PowerCurveTable(Table):
+    """What was measured of a work under power caps, as points or in a file of Zeus', and how slow it may become."""
+
+    points: list[CapPointTable] | None = None
+    zeus: Path | None = None
+    max_slowdown_percent: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = (
+        MAXIMUM_SLOWDOWN_PERCENT
+    )
+
+    def curve(self) -> PowerCurve:
+        """The value that the rest of the scheduler knows. Raises InvalidRequest with every fault."""
+        if (self.points is None) == (self.zeus is None):
+            found = "neither" if self.zeus is None else "points and zeus"
+            raise InvalidRequest([Complaint("points", found, "points, or zeus: a file, one of them")])
+        if self.zeus is not None:
+            path = self.zeus.expanduser()
+            if not path.is_absolute():
+                raise InvalidRequest(
+                    [Complaint("zeus", str(self.zeus), "an absolute path, or one from ~/ on")]
+                )
+            return zeus_curve(path, self.max_slowdown_percent)
+        rows = ((point.limit_w, point.time_s, point.energy_j) for point in self.points or ())
+        return curve_of(rows, self.max_slowdown_percent)
+
+
 class SettingsTables(Table):
     """The whole file."""
 
@@ -153,6 +190,7 @@ class SettingsTables(Table):
     metrics: MetricsTable = MetricsTable()
     ledger: LedgerTable
     embodied: EmbodiedTable = EmbodiedTable()
+    power_curves: dict[str, PowerCurveTable] = {}
     state: StateTable
 
 
@@ -246,11 +284,22 @@ def _joint_faults(tables: SettingsTables) -> Iterator[str]:
         room = location.capacity
         if room.cpus is not None and room.cpu_millicores is not None:
             yield f"locations.{name}.capacity: found both cpus and cpu_millicores, accepted: one of them"
+    for name, table in tables.power_curves.items():
+        yield from _curve_faults(name, table)
     yield from _hardware_faults("embodied", tables.embodied)
     for name, hardware in tables.embodied.locations.items():
         yield from _hardware_faults(f"embodied.locations.{name}", hardware)
         if name not in tables.locations:
             yield f"embodied.locations.{name}: no such location; known: {', '.join(tables.locations)}"
+
+
+def _curve_faults(name: str, table: PowerCurveTable) -> Iterator[str]:
+    if not CURVE_NAME.fullmatch(name):
+        yield f"power_curves: found {name!r}, accepted: a name of letters, digits, '.', '_' and '-', such as resnet50"
+    try:
+        table.curve()
+    except InvalidRequest as invalid:
+        yield from (f"power_curves.{name}.{complaint}" for complaint in invalid.complaints)
 
 
 def _hardware_faults(where: str, table: HardwareTable) -> Iterator[str]:

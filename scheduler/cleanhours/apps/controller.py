@@ -43,13 +43,14 @@ class Beats:
 class Controller:
     """Beats until stopped: ticks, one more wake-up at the next due release, forecast refresh, settlement.
 
-    `show` receives each snapshot (the exposition). A tick that fails is logged and counted; the next one tries again.
+    `show` receives each snapshot (the exposition), `sum_up` is called after each settlement. A tick that fails is logged and counted; the next one tries again.
     """
 
     reconciler: Reconciler
     settler: Settler
     beats: Beats = field(default_factory=Beats)
     show: Callable[[Snapshot], None] = lambda snapshot: None
+    sum_up: Callable[[], None] = lambda: None
     services: tuple[Service, ...] = ()
     _scheduler: BackgroundScheduler | None = None
     _ticking: threading.Lock = field(default_factory=threading.Lock)
@@ -104,10 +105,13 @@ class Controller:
 
     def tick(self) -> None:
         """One tick, and a wake-up at the next due decision."""
+        self._tick_unless(lambda: False)
+
+    def _tick_unless(self, needless: Callable[[], bool]) -> None:
         if not self._take_turn():
             return
         try:
-            outcome = None if self._stopped else self._tick()
+            outcome = None if self._stopped or needless() else self._tick()
             if outcome is not None:
                 self._wake_at(outcome)  # before the next one's turn: a later tick may know of a sooner start
         except Exception:
@@ -135,12 +139,13 @@ class Controller:
     def notice(self) -> None:
         """A cluster noticed what makes a decision due: ticks within a second, once for all that it notices until then."""
         if not self._due_soon():
-            self._beat_after(self.tick, "noticed", NOTICE_S)
+            self._beat_after(self.beat, "noticed", NOTICE_S)
 
     def beat(self) -> None:
         """The regular tick, unless a decision is due within a second: that tick sees what this one would, and starts on time."""
         if not self._due_soon():
-            self.tick()
+            # while it waits for its turn, the tick under way may set the next wake-up
+            self._tick_unless(self._due_soon)
 
     def _due_soon(self) -> bool:
         due = None if self._scheduler is None else self._scheduler.get_job("wake-up")
@@ -154,6 +159,7 @@ class Controller:
                 if not self._stopped:
                     self.settler.settle()
                     world.forecasts.compare(world.ledger, world.clock.now())
+                    self.sum_up()
         except Exception:
             log.exception("settlement failed")
 

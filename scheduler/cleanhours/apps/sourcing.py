@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cleanhours.adapters.discovery import Group, Plugins
 from cleanhours.adapters.forecast_chain import Chain, Sourced, read_link, sourced
-from cleanhours.domain.errors import CleanhoursError
+from cleanhours.domain.errors import CleanhoursError, ConfigurationError
 from cleanhours.ports import Context, ForecastSource
 
 if TYPE_CHECKING:
@@ -32,6 +32,19 @@ def build_chain(
         return [built[word] for word in chain]
 
     return Chain(linked(settings.chain), {zone: linked(chain) for zone, chain in of_zones.items()})
+
+
+def build_beside(settings: Settings, plugins: Plugins, context: Context, cache: Path | None) -> Chain | None:
+    """The sources of the second measure; None where there are none. Raises ConfigurationError for one without a past."""
+    if not settings.beside:
+        return None
+    links = {word: build_link(word, settings, plugins, context, cache) for word in settings.beside}
+    blind = [word for word, link in links.items() if link.actuals is None]
+    if blind:
+        raise ConfigurationError(
+            f"forecasts.beside: found {', '.join(map(repr, blind))}, accepted: sources that tell what really was"
+        )
+    return Chain([*links.values()])
 
 
 def build_link(
@@ -70,13 +83,21 @@ def wrap(
     )
 
 
-def source_rows(chain: Chain, settings: Settings, plugins: Plugins) -> list[dict[str, object]]:
+def source_rows(
+    chain: Chain, beside: Chain | None, settings: Settings, plugins: Plugins
+) -> list[dict[str, object]]:
     """Every installed source: its level in the chain, what it measures, whom to credit, or what is wrong with it."""
-    rows = [
-        {"name": source.name, "level": level, "says": _says(source), "attribution": source.attribution}
-        for level, source in enumerate(chain.every, 1)
+    asked: list[tuple[int | None, str, Sourced]] = [
+        (level, _says(source), source) for level, source in enumerate(chain.every, 1)
     ]
-    used = {settings.source(read_link(word).plugin).type for word in settings.chain}
+    if beside is not None:
+        asked += [(None, f"beside the chain: {_says(source)}", source) for source in beside.every]
+    rows: list[dict[str, object]] = [
+        {"name": source.name, "level": level, "says": says, "attribution": source.attribution}
+        for level, says, source in asked
+    ]
+    words = (settings.chain, settings.beside, *settings.zone_chains.values())
+    used = {settings.source(read_link(word).plugin).type for some in words for word in some}
     rows += [
         {"name": name, "level": None, "says": "not in the chain", "attribution": ""}
         for name in plugins.names(Group.FORECASTS)

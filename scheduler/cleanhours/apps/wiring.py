@@ -130,6 +130,15 @@ class Wiring:
             return Chain([build_link(self.spec, self.settings, self.plugins, self, cache, self.patience)])
         return build_chain(self.settings, self.plugins, self, cache, self.patience)
 
+    @cached_property
+    def beside(self) -> Chain | None:
+        """Where the second measure of accounts is asked for; None where none is configured."""
+        from cleanhours.apps.sourcing import build_beside
+
+        if self.sources or self.spec is not None:
+            return None
+        return build_beside(self.settings, self.plugins, self, self._cache_folder)
+
     @property
     def _cache_folder(self) -> Path | None:
         """Where forecasts are kept; nowhere on a machine that lets us write nothing: planning needs no disk."""
@@ -279,7 +288,7 @@ class Wiring:
             raise ConfigurationError("this process keeps no metrics")
         places = len(self.clusters) * len(self.locations)
         exposition = Exposition(self.ledger, self.telemetry, clusters=tuple(self.clusters), places=places)
-        controller.show = exposition.show
+        controller.show, controller.sum_up = exposition.show, exposition.sum_up
         return MetricsServer(
             listen, exposition.registry, ready=lambda: exposition.shown, healthy=lambda: controller.healthy
         )
@@ -306,7 +315,7 @@ class Wiring:
             shadow=shadow,
         )
         reconciler = Reconciler(world)
-        settler = Settler(world, self.meters, reconciler.history)
+        settler = Settler(world, self.meters, reconciler.history, beside=self.beside)
         serving = (cluster.services() for cluster in clusters if isinstance(cluster, Serving))
         services = tuple(service for each in serving for service in each)
         controller = Controller(

@@ -66,7 +66,7 @@ def goes_on(plan: Plan, current: Plan, now: datetime) -> bool:
 
     What has begun is cut at now, and a job ends when it ends: neither is news worth a write every tick.
     """
-    if plan.start > now or plan.location != current.location:
+    if plan.start > now or plan.location != current.location or plan.cap != current.cap:
         return False
     ahead = [turn for turn in _turns(current) if turn[0] > now]
     turns = _turns(plan)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Self
 
 from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.jobs import FinishedRun, Job, JobKey
+from cleanhours.domain.requests import JobRequest
 from cleanhours.ports import Ledger
 
 log = logging.getLogger(__name__)
 
-ASKED_AT_ONCE: Final = 200
-"""Works whose power is asked for in one tick: ten thousand new ones must not hold it up. The others are asked for later."""
+ASKED_AT_ONCE: Final = 40
+"""Works whose powers are read in one tick, at milliseconds each: they must not hold it up. The others' are read later."""
 
 SILENCE: Final = timedelta(minutes=1)
 """Nobody asks a ledger for powers so long after it failed: it may take seconds each time."""
@@ -62,7 +64,9 @@ class _Completed(NamedTuple):
 
 @dataclass(slots=True)
 class History:
-    """Remembers of each work (cluster, namespace, name) the median running time and power until another run of it ends."""
+    """Remembers of each work (cluster, namespace, name) the median running time and power until another run of it ends, or
+    no job of it is left.
+    """
 
     _durations: dict[_Work, timedelta | None] = field(default_factory=dict)
     _powers: dict[_Work, float | None] = field(default_factory=dict)
@@ -75,16 +79,17 @@ class History:
         A ledger that fails is not asked for powers for a while: they only scale the grams of a plan. Raises what
         `Ledger.durations` raises, for without a duration a job would run at once.
         """
+        jobs = [*jobs]
+        self._look_for([job for job in jobs if _leaves_open(job)], ledger, now)
         asked, completed, found = 0, {}, []
         for job in jobs:
-            request = job.request
-            if job.complaints or (request.duration is not None and request.power_w is not None):
+            if not _leaves_open(job):
                 found.append(job)
                 continue
-            work = (job.key.cluster, job.namespace, job.name)
+            request, work = job.request, _work_of(job)
             duration = self._duration(work, ledger) if request.duration is None else None
             power_w = None
-            if request.power_w is None:
+            if _lacks_power(request):
                 if work not in self._powers and asked < ASKED_AT_ONCE:
                     asked += 1
                     self._ask(work, ledger, now)
@@ -96,6 +101,26 @@ class History:
             found.append(known.job)
         self._completed = completed
         return found
+
+    def _look_for(self, jobs: Sequence[Job], ledger: Ledger, now: datetime) -> None:
+        """Finds out at once which works never succeeded: of ten thousand new jobs, nearly all. Nobody asks for those."""
+        works = {_work_of(job) for job in jobs}
+        self._durations = {work: known for work, known in self._durations.items() if work in works}
+        self._powers = {work: known for work, known in self._powers.items() if work in works}
+        urgent = any(job.request.duration is None for job in jobs if _work_of(job) not in self._durations)
+        names: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for work in works - self._durations.keys() - self._powers.keys():
+            names[work[:2]].add(work[2])
+        if not names or (self._is_silent(now) and not urgent):
+            return
+        try:
+            for (cluster, namespace), new in names.items():
+                for name in new - ledger.remembered(cluster, namespace, new):
+                    self._durations[cluster, namespace, name] = self._powers[cluster, namespace, name] = None
+        except CleanhoursError as fault:
+            if urgent:
+                raise
+            self._fall_silent(fault, now)
 
     def forget(self, run: FinishedRun) -> None:
         """Asks the ledger again for this work next time."""
@@ -110,17 +135,36 @@ class History:
         return self._durations[work]
 
     def _ask(self, work: _Work, ledger: Ledger, now: datetime) -> None:
-        if self._silent_until is not None and now < self._silent_until:
+        if self._is_silent(now):
             return
         try:
             draw = Draw.of(ledger.powers(*work))
         except CleanhoursError as fault:
-            if self._silent_until is None:
-                log.warning("powers of earlier runs not read, planning with assumed ones error=%s", fault)
-            self._silent_until = now + SILENCE
+            self._fall_silent(fault, now)
             return
         self._silent_until = None
         self._powers[work] = None if draw is None else draw.median_w
+
+    def _is_silent(self, now: datetime) -> bool:
+        return self._silent_until is not None and now < self._silent_until
+
+    def _fall_silent(self, fault: CleanhoursError, now: datetime) -> None:
+        if self._silent_until is None:
+            log.warning("powers of earlier runs not read, planning with assumed ones error=%s", fault)
+        self._silent_until = now + SILENCE
+
+
+def _leaves_open(job: Job) -> bool:
+    return not job.complaints and (job.request.duration is None or _lacks_power(job.request))
+
+
+def _lacks_power(request: JobRequest) -> bool:
+    """A power curve says it, of runs without the cap that earlier ones may have had."""
+    return request.power_w is None and not request.power_curve
+
+
+def _work_of(job: Job) -> _Work:
+    return job.key.cluster, job.namespace, job.name
 
 
 def rests_on_history(job: Job) -> bool:

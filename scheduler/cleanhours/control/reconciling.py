@@ -24,7 +24,7 @@ from cleanhours.ports import Clock, Cluster, HavingCapacity, Leadership, Ledger,
 
 log = logging.getLogger(__name__)
 
-PLANNING_BUDGET_S: Final = 0.3
+PLANNING_BUDGET_S: Final = 0.2
 """Real seconds after which a tick plans no further: plans in force stay, jobs without one get theirs in the next tick, which
 follows at once. A late release is worse than a plan that comes a second later; the least slack is planned first."""
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from cleanhours.control.history import History
 from cleanhours.control.reconciling import World
-from cleanhours.domain.accounts import Entry
+from cleanhours.domain.accounts import Beside, Entry, Settled
 from cleanhours.domain.energy import Component, EnergyProfile
 from cleanhours.domain.errors import CleanhoursError, SeriesError, TemporaryError, UnknownZone
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.jobs import FinishedRun, RunKey
+from cleanhours.planning.besides import beside_of, unknown_beside
+from cleanhours.planning.finality import TYPICAL_AFTER, NotYet
 from cleanhours.planning.metering import combine
-from cleanhours.planning.settling import TYPICAL_AFTER, NotYet, settle, spans
-from cleanhours.ports import Meter
+from cleanhours.planning.settling import settle, spans, weigh
+from cleanhours.ports import Meter, Outlook
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +44,19 @@ class Settler:
     meters: Sequence[Meter]
     history: History = field(default_factory=History)
     resettle: timedelta = timedelta(hours=1)
+    beside: Outlook | None = None
+    """Where the intensity in a second measure is asked for, which is settled beside the account."""
     _since: datetime | None = None
+    _kept: frozenset[RunKey] = frozenset()
+    """Of what clusters still show, the runs that are known to have a row: nobody asks for them again."""
     _open: dict[RunKey, FinishedRun] = field(default_factory=dict)
     _profiles: dict[RunKey, EnergyProfile] = field(default_factory=dict)
     _retry: dict[RunKey, datetime] = field(default_factory=dict)
     _first_asked: dict[RunKey, datetime] = field(default_factory=dict)
     _next_resettling: datetime | None = None
     _said: set[str] = field(default_factory=set)
+    _silent: set[str] = field(default_factory=set)
+    """Zones of which the second measure was not told: nobody's account waits to hear that again for each run."""
 
     @property
     def open_runs(self) -> tuple[FinishedRun, ...]:
@@ -79,14 +87,16 @@ class Settler:
             except (CleanhoursError, OSError) as fault:
                 self._say(cluster.name, f"finished runs not read cluster={cluster.name} error={fault}")
                 return
-        fresh = [key for key in runs if key not in self._open]
+        fresh = [key for key in runs if key not in self._open and key not in self._kept]
         known = self.world.ledger.known(fresh) if fresh else frozenset()
+        self._kept = frozenset(self._kept & runs.keys()) | known
         for key in fresh:
             if key not in known:
                 self._open[key] = runs[key]
         self._since = now
 
     def _settle_open(self, now: datetime) -> Iterable[Entry]:
+        self._silent.clear()
         for key, run in list(self._open.items()):
             if self._retry.get(key, now) > now:
                 continue
@@ -104,10 +114,16 @@ class Settler:
                 kept.pop(key, None)
 
     def _settle_again(self, now: datetime) -> Iterable[Entry]:
+        """The oldest first: what is not published yet of a young run was asked for of all older ones before."""
+        self._silent.clear()
         for old in self.world.ledger.provisional():
+            if old.settled is not Settled.PROVISIONAL:
+                if self.beside is not None:
+                    yield replace(old, settled_at=now, beside=self._beside(old, now))
+                continue
             entry = self._entry(old.run, old.profile, now)
             if isinstance(entry, Entry):
-                yield entry
+                yield entry if self.beside is not None else replace(entry, beside=old.beside)
 
     def _record(self, entries: Iterable[Entry]) -> list[Entry]:
         return [
@@ -138,8 +154,8 @@ class Settler:
     def _entry(self, run: FinishedRun, profile: EnergyProfile, now: datetime) -> Entry | NotYet:
         world, outlook = self.world, self.world.forecasts.outlook
         try:
-            actuals = self._actuals(spans(run, world.locations)) if profile.slices else {}
-            return settle(
+            actuals = self._actuals(outlook, spans(run, world.locations)) if profile.slices else {}
+            entry = settle(
                 run,
                 profile,
                 actuals,
@@ -152,14 +168,45 @@ class Settler:
         except (CleanhoursError, SeriesError) as fault:
             self._say(f"run {run.key}", f"not settled run={run.name} error={fault}")
             return NotYet(now + timedelta(minutes=30), str(fault))
+        if isinstance(entry, NotYet) or entry.emissions_ug is None or self.beside is None:
+            return entry
+        return replace(entry, beside=self._beside(entry, now))
 
-    def _actuals(self, wanted: Mapping[str, tuple[datetime, datetime]]) -> dict[str, IntensitySeries]:
+    def _beside(self, entry: Entry, now: datetime) -> Beside | None:
+        """The same run in the second measure. The account does not wait for it, nor fail with it."""
+        world, outlook = self.world, self.beside
+        if outlook is None:
+            return entry.beside
+        try:
+            actuals = self._actuals(outlook, spans(entry.run, world.locations))
+            found = weigh(
+                entry.run,
+                entry.profile,
+                actuals,
+                world.locations,
+                now=now,
+                final_after={zone: outlook.final_after(zone) for zone in actuals},
+                transfer_kwh_per_gb=world.rules.transfer_kwh_per_gb,
+                typical_after=None,
+            )
+        except (CleanhoursError, SeriesError) as fault:
+            return unknown_beside(entry.run, str(fault), now)
+        return beside_of(entry.run, found, now)
+
+    def _actuals(
+        self, outlook: Outlook, wanted: Mapping[str, tuple[datetime, datetime]]
+    ) -> dict[str, IntensitySeries]:
         found: dict[str, IntensitySeries] = {}
         for zone, (start, end) in wanted.items():
+            about = f"{zone} beside" if outlook is self.beside else zone
+            if about in self._silent:
+                continue
             try:
-                found[zone] = self.world.forecasts.outlook.actual(zone, start, end)
+                found[zone] = outlook.actual(zone, start, end)
             except (UnknownZone, TemporaryError) as fault:
-                self._say(zone, f"no actual intensity zone={zone} error={fault}")
+                if outlook is self.beside:
+                    self._silent.add(about)
+                self._say(about, f"no actual intensity zone={about} error={fault}")
         return found
 
     def _say(self, about: str, message: str) -> None:

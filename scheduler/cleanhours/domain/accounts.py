@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from cleanhours.domain.energy import EnergyProfile, Method
 from cleanhours.domain.jobs import FinishedRun, RunKey
-from cleanhours.domain.measures import Kind, Measure
+from cleanhours.domain.measures import Kind, Measure, Scope, Signal
 
 
 class Settled(StrEnum):
@@ -53,6 +53,31 @@ class MethodShare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """The same run and its baseline in another measure (marginal intensity, say): beside its account, never added to it.
+
+    None for amounts that are not known, with the reason in `unknown`: the account itself waits for none of this.
+    """
+
+    settled: Settled
+    measure: Measure | None = None
+    providers: tuple[str, ...] = ()
+    emissions_ug: int | None = None
+    baseline_ug: int | None = None
+    avoided_ug: Mapping[Cause, int] = field(default_factory=dict)
+    intensity: tuple[IntensityUsed, ...] = ()
+    baseline_intensity: tuple[IntensityUsed, ...] = ()
+    unknown: str = ""
+
+    @property
+    def total_avoided_ug(self) -> int | None:
+        """Baseline less emissions; may be negative. None where unknown."""
+        if self.emissions_ug is None or self.baseline_ug is None:
+            return None
+        return self.baseline_ug - self.emissions_ug
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One settled run. Append-only: a later settlement of the same run supersedes, it never edits.
 
@@ -78,6 +103,8 @@ class Entry:
     deadline_kept: bool | None = None
     """None where there was no deadline to keep."""
     unmeasured: str = ""
+    beside: Beside | None = None
+    """None where no second measure was configured."""
 
     @property
     def key(self) -> RunKey:
@@ -91,8 +118,10 @@ class Entry:
         return self.baseline_ug - self.emissions_ug
 
     @property
-    def provisional_until_final(self) -> bool:
-        return self.settled is Settled.PROVISIONAL
+    def may_change(self) -> bool:
+        """Whether a later settlement may say something else, of the account or of what stands beside it."""
+        beside = self.beside is not None and self.beside.settled is Settled.PROVISIONAL
+        return beside or self.settled is Settled.PROVISIONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +151,29 @@ class AvoidedTotal:
 
 
 @dataclass(frozen=True, slots=True)
+class BesideTotal:
+    """Sums of what stands beside the rows now in force, for one set of gauge labels."""
+
+    cluster: str
+    location: str
+    signal: Signal
+    scope: Scope
+    settled: Settled
+    emissions_ug: int
+    baseline_ug: int
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Everything the exposition needs of the ledger, as of one instant.
 
     `counted` sums each run's first final (or typical: energy only) row, so that it never falls; `avoided` sums the rows
-    in force; `corrections_ug` is what later rows changed after a first final one.
+    in force, `beside` what they say in a second measure; `corrections_ug` is what later rows changed after a first final one.
     """
 
     counted: tuple[Total, ...] = ()
     avoided: tuple[AvoidedTotal, ...] = ()
+    beside: tuple[BesideTotal, ...] = ()
     corrections_ug: int = 0
     provisional_ratio: float | None = None
     coverage: Mapping[Method, float] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, Self
 
+from cleanhours.domain.caps import Cap
 from cleanhours.domain.measures import Scope, Signal
 from cleanhours.domain.times import format_instant, parse_instant
 
@@ -117,6 +118,8 @@ class Plan:
     forecast: ForecastId | None = None
     power_w: float = 0.0
     power_assumed: bool = False
+    cap: Cap | None = None
+    """What its accelerators are to be limited to while it runs; None where they are not."""
     note: str = ""
     """What the owner should know besides, such as a horizon that ends early; part of the sentence."""
     said: str | None = None
@@ -141,6 +144,8 @@ class Plan:
             words.append(f"in {len(self.segments)} runs")
         if self.end is not None:
             words.append(f"until {format_instant(self.end)}")
+        if self.cap is not None:
+            words.append(str(self.cap))
         words.append(f"({self.reason})")
         text = " ".join(words)
         if self.expected_g is not None and self.baseline_g is not None:
@@ -152,7 +157,7 @@ class Plan:
         return text + (f"; {self.note}" if self.note else "") + "."
 
     def changed_from(self, other: Plan | None) -> bool:
-        """Whether it must be written and announced: location, segments, reason or latest start differ."""
+        """Whether it must be written and announced: location, segments, reason, latest start or cap differ."""
         return other is not self and (other is None or _IDENTITY(self) != _IDENTITY(other))
 
     def to_json(self) -> dict[str, Any]:
@@ -175,6 +180,7 @@ class Plan:
             "forecast": None if self.forecast is None else self.forecast.to_json(),
             "power_w": self.power_w,
             "power_assumed": self.power_assumed,
+            **({} if self.cap is None else {"cap": self.cap.to_json()}),
             "note": self.note,
             "sentence": self.sentence,
         }
@@ -200,6 +206,7 @@ class Plan:
             forecast=None if data["forecast"] is None else ForecastId.from_json(data["forecast"]),
             power_w=data["power_w"],
             power_assumed=data["power_assumed"],
+            cap=Cap.from_json(data["cap"]) if data.get("cap") else None,
             note=data.get("note", ""),
             # its note is all that the sentence says besides; a plan of an earlier release has none apart
             said=None if "note" in data else data["sentence"],
@@ -212,7 +219,7 @@ def _same(name: str) -> str:
     return name
 
 
-_IDENTITY: Final = attrgetter("start", "segments", "reason", "latest_start", "location")
+_IDENTITY: Final = attrgetter("start", "segments", "reason", "latest_start", "location", "cap")
 
 
 def format_mass(grams: float) -> str:

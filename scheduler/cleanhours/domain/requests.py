@@ -47,7 +47,8 @@ class JobRequest:
     `submitted` is where delay counts from; `duration` is running time without pauses; `deadline` is when the job must
     have finished; `max_delay` bounds waiting, pauses and checkpoints together. Each pause costs `checkpoint` of running
     time at full power and `pause_energy_j` joules more. `power_w` is the whole job's, before PUE. `data_bytes` lie at
-    home and move once with a relocation.
+    home and move once with a relocation. `power_curve` names what was measured of it under power caps: then it may be
+    capped, and only then; not so that it would run longer than its `time_limit`, after which its cluster ends it.
     """
 
     submitted: datetime
@@ -65,6 +66,8 @@ class JobRequest:
     data_bytes: int = 0
     demand: Demand = Demand()
     policy: Policy | None = None
+    power_curve: str = ""
+    time_limit: timedelta | None = None
 
     def __post_init__(self) -> None:
         complaints = [
@@ -125,7 +128,7 @@ class JobRequest:
                 value = value.to_json()
             elif isinstance(value, tuple):
                 value = list(value)
-            if value is not None:
+            if value is not None and (value or field != "power_curve"):
                 data[field] = value
         return data
 
@@ -136,7 +139,7 @@ class JobRequest:
         for field in ("submitted", "deadline", "earliest"):
             if field in values:
                 values[field] = parse_instant(values[field])
-        for field in ("duration", "max_delay", "checkpoint", "minimum_run"):
+        for field in ("duration", "max_delay", "checkpoint", "minimum_run", "time_limit"):
             if field in values:
                 values[field] = parse_duration(values[field])
         if "demand" in values:

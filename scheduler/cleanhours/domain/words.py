@@ -29,6 +29,7 @@ _BYTES: Final = {
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50,
 }  # fmt: skip
 _YES_NO: Final = {"true": True, "false": False}
+CURVE_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/:-]{0,126}[A-Za-z0-9])?", re.ASCII)
 
 
@@ -153,6 +154,12 @@ def _data(text: str, _created: datetime) -> int:
     return parse_bytes(text)
 
 
+def _curve(text: str, _created: datetime) -> str:
+    if not CURVE_NAME.fullmatch(text):
+        raise ValueError("the name of a power curve in the settings, such as resnet50")
+    return text
+
+
 _READERS: Final[Mapping[str, Callable[[str, datetime], Any]]] = {
     "deadline": parse_deadline,
     "max-delay": _duration,
@@ -164,6 +171,7 @@ _READERS: Final[Mapping[str, Callable[[str, datetime], Any]]] = {
     "data": _data,
     "policy": _policy,
     "earliest": _earliest,
+    "power-curve": _curve,
 }
 
 WORDS: Final = tuple(_READERS)

@@ -39,6 +39,7 @@ def assemble(
         baseline_g=baseline(question) if runs else None,
         power_w=question.request.planned_power_w,
         power_assumed=question.request.power_w is None,
+        cap=question.cap,
         note=note,
     )
 
@@ -50,7 +51,8 @@ def assemble_option(
     place, location = option.place, option.place.location
     series = place.series
     segments = _segments(location, option.runs)
-    if run_now is not None and not question.paused and run_now.place is question.home_place:
+    alike = run_now is not None and question.cap is None and not question.paused
+    if run_now is not None and alike and run_now.place is question.home_place:
         at_once: float | None = grams(question, run_now.carbon)
     else:
         at_once = baseline(question)
@@ -70,6 +72,7 @@ def assemble_option(
         forecast=forecast_id(question, series),
         power_w=question.request.planned_power_w,
         power_assumed=question.request.power_w is None,
+        cap=question.cap,
         note=note or _note(question, place, reason),
     )
 
@@ -82,12 +85,16 @@ def _segments(location: Location, runs: Sequence[Run]) -> tuple[Segment, ...]:
 
 
 def baseline(question: Question) -> float | None:
-    """The work as it would run unmodified: at home from the earliest start on, without pauses and their costs."""
+    """The work as it would run unmodified: at home from the earliest start on, uncapped, without pauses and their costs."""
     home, work = question.home_place, question.work
     if home is None or work is None:
         return None
     table, start = home.table, question.start
-    return grams(question, (table.integral_at(start + work) - table.integral_at(start)) * home.pue_ppm)
+    if question.cap is None:
+        return grams(question, (table.integral_at(start + work) - table.integral_at(start)) * home.pue_ppm)
+    work = max(round(work / question.cap.slowdown), 1)
+    cost = (table.integral_at(start + work) - table.integral_at(start)) * home.pue_ppm
+    return grams(question, cost) * question.free.planned_power_w / question.request.planned_power_w
 
 
 def _note(question: Question, place: Place, reason: Reason) -> str:
@@ -98,6 +105,9 @@ def _note(question: Question, place: Place, reason: Reason) -> str:
     notes = []
     if question.policy is Policy.ELASTIC:
         notes.append("it cannot be scaled here")
+    curve = question.request.power_curve
+    if curve and curve not in question.rules.power_curves:
+        notes.append(f"no power curve {curve!r} is configured: it is not capped")
     if known_until < question.end:
         ends = format_instant(instant(known_until))
         notes.append(

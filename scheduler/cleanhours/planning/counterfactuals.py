@@ -40,7 +40,7 @@ def exact(setting: float) -> Fraction:
 def replays_of(
     run: FinishedRun, parts: Sequence[Piece], moves: Sequence[EnergySlice], locations: Mapping[str, Location]
 ) -> list[list[Draw]]:
-    """Baseline, delayed, relocated, paused: the last is what was. Scaling and capping change nothing yet."""
+    """Baseline, delayed, relocated, paused: the last is what was. Scaling changes nothing yet, capping is `uncapping`'s."""
     names = {run.home, *(segment.location for segment in run.segments)}
     sites = {name: (locations[name].zone, exact(locations[name].pue)) for name in names}
     zone, pue = sites[run.home]

@@ -95,7 +95,8 @@ class Plans(Sequence[Plan]):
             ):
                 continue
             duration, deadline, delay = request.duration, request.deadline, request.max_delay
-            if duration is None or request.locations or request.earliest is not None or duration.microseconds:
+            plain = not request.locations and request.earliest is None and not request.power_curve
+            if duration is None or not plain or duration.microseconds:
                 continue
             length = duration.days * 86_400 + duration.seconds
             last = math.inf

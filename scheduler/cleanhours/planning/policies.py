@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
 from cleanhours.domain.locations import Location
 from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.requests import JobRequest, Policy
 from cleanhours.domain.rules import ForecastLevels, Rules
 from cleanhours.planning.assembling import assemble, assemble_option
+from cleanhours.planning.capping import caps_of, lowest
 from cleanhours.planning.moving import as_paused, assemble_move, best_move, best_stop
 from cleanhours.planning.options import adopt, best_option, option_of
 from cleanhours.planning.questions import (
@@ -42,28 +44,44 @@ def make_plan(  # noqa: PLR0913
     goes on, a `paused` one loses its checkpoint time at resumption. `current` is the plan in force: it is kept unless another one saves more
     than `rules.hysteresis_percent`, and marks a job that was held. `gaps` is where there is room for the job.
     """
-
-    def asked(progress: Progress) -> Question:
-        return ask(
-            request, now=now, locations=locations, home=home, rules=rules, progress=progress, current=current
-        )
-
-    question, chain = asked(progress), Chain(levels)
+    asked = partial(
+        ask, request, now=now, locations=locations, home=home, rules=rules, progress=progress, current=current
+    )
+    question, chain = asked(), Chain(levels)
     rung = rung_of(question, chain)
     rooms = GapsGiven(gaps) if gaps else EVERYWHERE
     if rung is not None:
         return answer(question, rung, rooms)
+    best = _best(question, rooms)
+    if progress.running and progress.movable:
+        elsewhere = asked(progress=as_paused(progress))
+        moved = plan_of_move(elsewhere, rooms, best) if chain.put_on_level(elsewhere) else None
+        if moved is not None:
+            return moved
+    capped = [choose(rival, _best(rival, rooms), rooms) for rival in rivals_of(question, asked, chain)]
+    return lowest([choose(question, best, rooms), *capped], question.request, current, rules)
+
+
+def _best(question: Question, rooms: Rooms) -> Option | None:
     best = None
     for place in question.places:
         option = best_option(question, place, rooms.gaps(place.location.name))
         if option is not None and (best is None or option < best):
             best = option
-    if progress.running and progress.movable:
-        elsewhere = asked(as_paused(progress))
-        moved = plan_of_move(elsewhere, rooms, best) if chain.put_on_level(elsewhere) else None
-        if moved is not None:
-            return moved
-    return choose(question, best, rooms)
+    return best
+
+
+def rivals_of(question: Question, asked: Callable[..., Question], chain: Chain) -> list[Question]:
+    """The same question under each cap that its job may run under; none once it has begun."""
+    if question.running or question.paused:
+        return []
+    rivals = []
+    for cap in caps_of(question.request, question.rules):
+        current = question.current
+        rival = asked(cap=cap, current=current if current is not None and current.cap == cap else None)
+        if rung_of(rival, chain) is None:
+            rivals.append(rival)
+    return rivals
 
 
 def plan_of_move(elsewhere: Question, rooms: Rooms, staying: Option | None) -> Plan | None:

@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from cleanhours.domain.deadlines import latest_safe_start
+from cleanhours.domain.caps import Cap
+from cleanhours.domain.deadlines import Margins, latest_safe_start
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.locations import Location
 from cleanhours.domain.plans import Plan
 from cleanhours.domain.requests import JobRequest, Policy
 from cleanhours.domain.rules import ForecastLevels, Rules
 from cleanhours.domain.times import epoch, epoch_after, seconds_of
+from cleanhours.planning.capping import left_under, uncapped, under
 from cleanhours.planning.slots import Run
 from cleanhours.planning.windows import Table, table_of
 
@@ -97,6 +99,9 @@ class Question:
     goes_on: bool
     """Whether it runs and nothing can be chosen about that."""
     current: Plan | None
+    free: JobRequest
+    """The request without the cap that this question is asked under; the same where there is none."""
+    cap: Cap | None = None
     places: tuple[Place, ...] = ()
     """The candidates on one level of the forecast; empty where there is no forecast."""
     home_place: Place | None = None
@@ -124,7 +129,7 @@ class Question:
         )
 
 
-def ask(
+def ask(  # noqa: PLR0913 - each is a word of its own
     request: JobRequest,
     *,
     now: datetime,
@@ -134,24 +139,29 @@ def ask(
     progress: Progress,
     current: Plan | None,
     queue_margin: timedelta | None = None,
+    cap: Cap | None = None,
 ) -> Question:
     """The question that a request asks at an instant. Names of locations that nobody knows are left out.
 
-    `queue_margin` is how long a release may queue where the job is, if that is known better than by the rules.
+    `queue_margin` is how long a release may queue where the job is, if that is known better than by the rules. It is asked
+    under a `cap`; of a job that has begun, under that of its plan in force, which stays to its end. One that was let go and
+    still queues when there is no time left to be slower loses it.
     """
     at_home = locations.get(home) or Location(home, home)
     at = progress.at
     here = at_home if at is None or at == home else locations.get(at) or Location(at, at)
-    remaining = request.duration if progress.remaining is None else progress.remaining
     ran = progress.running or progress.paused
-    restart = request.checkpoint if ran else _NOTHING
-    margins = rules.margins if queue_margin is None else replace(rules.margins, queue=queue_margin)
-    latest = epoch(latest_safe_start(request, remaining or _NOTHING, margins, restart=restart))
-    if request.max_delay is not None and request.submitted - now > SET_BACK:
-        latest = min(latest, epoch(now) - 1)  # how long it waits already is unknown: it waits no longer
     start = epoch_after(now)
     if request.earliest is not None and not ran:
         start = max(start, epoch_after(request.earliest))
+    margins = rules.margins if queue_margin is None else replace(rules.margins, queue=queue_margin)
+    free = uncapped(request, rules)
+    if ran:
+        cap = None if current is None else current.cap
+    request, remaining, latest = _under(cap, free, progress, margins, now)
+    if cap is not None and progress.fixed and latest < start:
+        cap = None
+        request, remaining, latest = _under(cap, free, progress, margins, now)
     work = None if remaining is None else max(seconds_of(remaining), 1)
     lost = seconds_of(request.checkpoint) if request.checkpoint else 0
     candidates: tuple[Location, ...] = (here,)
@@ -166,8 +176,23 @@ def ask(
     return Question(
         request, now, rules, at_home, here, candidates, policy, work, start, latest,
         latest + (lost if ran else 0) + (work or 0), lost, progress.running, progress.paused,
-        goes_on, current,
+        goes_on, current, free, cap,
     )  # fmt: skip
+
+
+def _under(
+    cap: Cap | None, free: JobRequest, progress: Progress, margins: Margins, now: datetime
+) -> tuple[JobRequest, timedelta | None, int]:
+    """The request as it runs under the cap, what is left of it to run, and its latest safe start, or resume."""
+    request = free if cap is None else under(free, cap)
+    remaining = free.duration if progress.remaining is None else progress.remaining
+    if cap is not None and remaining is not None:
+        remaining = left_under(free, cap, remaining)
+    restart = request.checkpoint if progress.running or progress.paused else _NOTHING
+    latest = epoch(latest_safe_start(request, remaining or _NOTHING, margins, restart=restart))
+    if request.max_delay is not None and request.submitted - now > SET_BACK:
+        latest = min(latest, epoch(now) - 1)  # how long it waits already is unknown: it waits no longer
+    return request, remaining, latest
 
 
 class Chain:

@@ -2,7 +2,8 @@
 
 The measured energy is replayed on actual intensity five times, changing one thing at a time from the baseline to what
 was: started later, elsewhere, paused, scaled, capped. Everything is whole millijoules and micrograms; a slice of energy is
-rounded once, to the nearest microgram, in each replay, so that the differences between replays add up exactly.
+rounded once, to the nearest microgram, in each replay, so that the differences between replays add up exactly. Of a run
+that kept a power cap, all but the last replay the energy that it would have drawn without.
 """
 
 from __future__ import annotations
@@ -11,20 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Final
 
-from cleanhours.domain.accounts import Cause, Entry, MethodShare, Settled
+from cleanhours.domain.accounts import Cause, Entry, IntensityUsed, MethodShare, Settled
 from cleanhours.domain.deadlines import released_from
-from cleanhours.domain.energy import EnergyProfile, Method
+from cleanhours.domain.energy import EnergyProfile, EnergySlice, Method
 from cleanhours.domain.errors import ConfigurationError, SeriesError
-from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
+from cleanhours.domain.intensity import IntensitySeries, Measure
 from cleanhours.domain.jobs import FinishedRun, JobState
 from cleanhours.domain.locations import Location
-from cleanhours.domain.times import format_instant
-from cleanhours.planning.counterfactuals import replays_of, transfers, without_transfers
+from cleanhours.planning.counterfactuals import Draw, replays_of, transfers, without_transfers
+from cleanhours.planning.finality import TYPICAL_AFTER, NotYet, state_of
 from cleanhours.planning.replaying import (
     Grid,
-    Interval,
     Piece,
     apportion,
     grid_of,
@@ -33,20 +32,8 @@ from cleanhours.planning.replaying import (
     pieces,
     stretches,
 )
+from cleanhours.planning.uncapping import cap_kept, cap_of, without_cap
 from cleanhours.planning.weighing import emissions_on, intervals_of, shared, sums_of, used_by, with_pue
-
-TYPICAL_AFTER: Final = timedelta(days=7)
-"""So long after a run its actual intensity may still be published; then it is closed on typical values."""
-
-RETRY: Final = timedelta(minutes=30)
-
-
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """The run cannot be settled with what is published; `until` is when asking again may help."""
-
-    until: datetime
-    reason: str
 
 
 def spans(run: FinishedRun, locations: Mapping[str, Location]) -> dict[str, tuple[datetime, datetime]]:
@@ -93,72 +80,103 @@ def settle(  # noqa: PLR0913 - each is a word of its own
         return _unmeasured(run, profile, now, unmeasured or "it never ran")
     if not profile.slices:
         return _unmeasured(run, profile, now, unmeasured or "no meter knew its energy")
-    _check_known([run.home, *(segment.location for segment in run.segments)], locations)
-    profile = without_transfers(profile)
-    moves = transfers(run, transfer_kwh_per_gb)
-    parts = pieces(run, profile)
-    replays = shared(replays_of(run, parts, moves, locations))
-    grids = {zone: grid_of(series) for zone, series in actuals.items()}
-    distinct = {id(replay): replay for replay in replays}.values()
-    used = intervals_of(chain.from_iterable(distinct))
-    state = _state(run, used, grids, now, final_after, typical_after)
-    if isinstance(state, NotYet):
-        return state
-    whole = replace(profile, slices=(*profile.slices, *moves)) if moves else profile
-    grids = {zone: grids[zone] for zone in used}
-    grams = sums_of(replays, emissions_on(grids))
-    joules = sums_of(replays, with_pue)
+    found = weigh(
+        run, profile, actuals, locations,
+        now=now, final_after=final_after, transfer_kwh_per_gb=transfer_kwh_per_gb, typical_after=typical_after,
+    )  # fmt: skip
+    if isinstance(found, NotYet):
+        return found
     return Entry(
         run=run,
-        location=_main_location(parts),
-        settled=state,
+        location=found.location,
+        settled=found.settled,
         settled_at=now,
-        measure=_measure(grids),
-        providers=tuple(sorted({grid.provider for grid in grids.values()})),
-        profile=whole,
-        emissions_ug=grams[-1],
-        baseline_ug=grams[0],
-        avoided_ug=_by_cause(grams),
-        energy_avoided_mj=_by_cause(joules),
-        shares=_shares(whole, grams[-1], grams[0]),
-        intensity=used_by(replays[-1], grids),
-        baseline_intensity=used_by(replays[0], grids),
+        measure=found.measure,
+        providers=found.providers,
+        profile=found.profile,
+        emissions_ug=found.micrograms[-1],
+        baseline_ug=found.micrograms[0],
+        avoided_ug=by_cause(found.micrograms),
+        energy_avoided_mj=by_cause(found.millijoules),
+        shares=_shares(found.profile, found.micrograms[-1], found.micrograms[0]),
+        intensity=found.intensity,
+        baseline_intensity=found.baseline_intensity,
         deadline_kept=promise_kept(run),
     )
 
 
-def _state(
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A run and its replays, from the baseline to what was, on one measure. `profile` includes what moving data cost."""
+
+    settled: Settled
+    measure: Measure
+    providers: tuple[str, ...]
+    location: str
+    profile: EnergyProfile
+    micrograms: Sequence[int]
+    millijoules: Sequence[int]
+    intensity: tuple[IntensityUsed, ...]
+    baseline_intensity: tuple[IntensityUsed, ...]
+
+
+def weigh(
     run: FinishedRun,
-    used: Mapping[str, Sequence[Interval]],
-    grids: Mapping[str, Grid],
+    profile: EnergyProfile,
+    actuals: Mapping[str, IntensitySeries],
+    locations: Mapping[str, Location],
+    *,
     now: datetime,
     final_after: timedelta | Mapping[str, timedelta],
-    typical_after: timedelta,
-) -> Settled | NotYet:
-    kinds: set[Kind] = set()
-    young = False
-    for zone, intervals in used.items():
-        for start, end in intervals:
-            if zone not in grids or not grids[zone].covers(start, end):
-                return _missing(zone, start, end, now)
-            kinds |= grids[zone].kinds(start, end)
-        wait = final_after if isinstance(final_after, timedelta) else final_after[zone]
-        young = young or instant_at(intervals[-1][1]) - timedelta(microseconds=1) + wait > now
-    if Kind.TYPICAL in kinds:
-        closing = run.finished_at + typical_after
-        if now < closing:
-            return NotYet(min(closing, now + RETRY), "only typical intensity is known yet")
-        return Settled.TYPICAL
-    return Settled.PROVISIONAL if young or kinds != {Kind.ACTUAL} else Settled.FINAL
+    transfer_kwh_per_gb: float,
+    typical_after: timedelta | None,
+) -> Weighed | NotYet:
+    """What `settle` says of a run that has energy, before it becomes an account. Raises as that does.
+
+    With None for `typical_after`, typical values never do.
+    """
+    _check_known([run.home, *(segment.location for segment in run.segments)], locations)
+    profile = without_transfers(profile)
+    moves = transfers(run, transfer_kwh_per_gb)
+    parts = pieces(run, profile)
+    replays = shared(_replays(run, profile, parts, moves, locations))
+    grids = {zone: grid_of(series) for zone, series in actuals.items()}
+    distinct = {id(replay): replay for replay in replays}.values()
+    used = intervals_of(chain.from_iterable(distinct))
+    state = state_of(run, used, grids, now, final_after, typical_after)
+    if isinstance(state, NotYet):
+        return state
+    grids = {zone: grids[zone] for zone in used}
+    return Weighed(
+        settled=state,
+        measure=_measure(grids),
+        providers=tuple(sorted({grid.provider for grid in grids.values()})),
+        location=_main_location(parts),
+        profile=replace(profile, slices=(*profile.slices, *moves)) if moves else profile,
+        micrograms=sums_of(replays, emissions_on(grids)),
+        millijoules=sums_of(replays, with_pue),
+        intensity=used_by(replays[-1], grids),
+        baseline_intensity=used_by(replays[0], grids),
+    )
 
 
-def _missing(zone: str, start: int, end: int, now: datetime) -> NotYet:
-    stop = instant_at(end)
-    over = f"{format_instant(instant_at(start))} to {format_instant(stop)}"
-    return NotYet(max(stop, now + RETRY), f"the intensity of {zone} over {over} is not published yet")
+def _replays(
+    run: FinishedRun,
+    profile: EnergyProfile,
+    parts: Sequence[Piece],
+    moves: Sequence[EnergySlice],
+    locations: Mapping[str, Location],
+) -> list[list[Draw]]:
+    """From the baseline to what was; all but the last as they would have been without a cap that was kept."""
+    replays, cap = replays_of(run, parts, moves, locations), cap_of(run)
+    if cap is None or not cap_kept(run, profile):
+        return replays
+    free, freely = without_cap(run, profile, cap)
+    return [*replays_of(free, pieces(free, freely), moves, locations)[:-1], replays[-1]]
 
 
-def _by_cause(amounts: Sequence[int]) -> dict[Cause, int]:
+def by_cause(amounts: Sequence[int]) -> dict[Cause, int]:
+    """What each cause avoided: the differences of replays that follow each other."""
     return {cause: amounts[index] - amounts[index + 1] for index, cause in enumerate(Cause)}
 
 
@@ -197,8 +215,8 @@ def _measure(grids: Mapping[str, Grid]) -> Measure:
 def promise_kept(run: FinishedRun) -> bool | None:
     """Whether the run kept its deadline and its bound on lost time; None where there was none, or it ended otherwise.
 
-    Lost is whatever was not useful running between the first allowed start and the end: waiting, pauses and the
-    checkpoints of our pauses. A run that failed before its deadline neither kept nor broke it.
+    Lost is whatever was not useful running between the first allowed start and the end: waiting, pauses, the checkpoints
+    of our pauses, and what a power cap of ours made it slower. A run that failed before its deadline neither kept nor broke it.
     """
     request = run.request
     if not request.flexible or run.state is JobState.CANCELLED:
@@ -206,6 +224,9 @@ def promise_kept(run: FinishedRun) -> bool | None:
     late = request.deadline is not None and run.finished_at > request.deadline
     if request.max_delay is not None:
         useful = sum(stretch.end - stretch.overhead_end for stretch in stretches(run))
+        cap = cap_of(run)
+        if cap is not None:
+            useful = int(useful / cap.slowdown)
         lost = run.finished_at - released_from(request) - timedelta(microseconds=useful)
         late = late or lost > request.max_delay
     return False if late else True if run.state is JobState.SUCCEEDED else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -37,13 +38,19 @@ class Timeline:
             [(self.share(one.demand), epoch(one.start), epoch_after(one.end)) for one in room.others]
         )
 
+    def copy(self) -> Timeline:
+        """Another one that is booked alike."""
+        other = copy(self)
+        vars(other).update({name: copy(value) for name, value in vars(self).items()})
+        return other
+
     def share(self, demand: Demand) -> Share:
         """What of a demand is limited here."""
         amounts = demand.amounts
         return tuple(amounts[index] for index in self._limited)
 
     def book(self, share: Share, start: int, end: int) -> None:
-        """Takes the share over [start, end), whether it fits or not."""
+        """Takes the share over [start, end), whether it fits or not; gives it back where its amounts are below 0."""
         if end <= start or not any(share):
             return
         first = self._cut(start)

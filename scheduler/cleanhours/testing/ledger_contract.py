@@ -10,6 +10,8 @@ from typing import Any, Final
 import pytest
 
 from cleanhours.domain.accounts import (
+    Beside,
+    BesideTotal,
     Cause,
     Entry,
     ForecastError,
@@ -20,7 +22,7 @@ from cleanhours.domain.accounts import (
     Totals,
 )
 from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Method
-from cleanhours.domain.intensity import IntensitySeries, Kind, Measure, Scope
+from cleanhours.domain.intensity import IntensitySeries, Kind, Measure, Scope, Signal
 from cleanhours.domain.jobs import FinishedRun, JobKey, JobState, RunKey, RunSegment
 from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.requests import JobRequest
@@ -68,6 +70,22 @@ def an_entry(uid: str = "1", *, settled: Settled = Settled.FINAL, avoided: int =
         "deadline_kept": True,
     }
     return Entry(**{**fields, **more})
+
+
+def a_beside(**more: Any) -> Beside:
+    """What the settled hour says in marginal intensity."""
+    used = IntensityUsed("GB", START + HOUR, START + 2 * HOUR, 90_000_000, Kind.ESTIMATED)
+    fields = {
+        "settled": Settled.FINAL,
+        "measure": Measure(signal=Signal.MARGINAL),
+        "providers": ("second",),
+        "emissions_ug": 80,
+        "baseline_ug": 90,
+        "avoided_ug": {cause: 10 if cause is Cause.DELAYED else 0 for cause in Cause},
+        "intensity": (used,),
+        "baseline_intensity": (replace(used, micrograms_per_kwh=80_000_000),),
+    }
+    return Beside(**{**fields, **more})
 
 
 def a_plan(**more: Any) -> Plan:
@@ -158,6 +176,36 @@ class LedgerContract:
         ledger.record(an_entry("2", settled=Settled.PROVISIONAL))
         ledger.record(an_entry("2"))
         assert ["1"] == [entry.key.uid for entry in ledger.provisional()]
+
+    def test_a_second_measure_is_read_back_and_may_still_change(self, ledger: Ledger) -> None:
+        entry = an_entry(beside=a_beside(settled=Settled.PROVISIONAL))
+        ledger.record(entry)
+        ledger.record(an_entry("2", beside=Beside(settled=Settled.PROVISIONAL, unknown="not published yet")))
+        ledger.record(an_entry("3", beside=a_beside()))
+        assert entry == ledger.current()[0]
+        assert ["1", "2"] == [one.key.uid for one in ledger.provisional()]
+        ledger.record(an_entry("1", beside=a_beside()))
+        assert ["2"] == [one.key.uid for one in ledger.provisional()]
+
+    def test_a_second_measure_is_summed_apart_and_in_force_only(self, ledger: Ledger) -> None:
+        ledger.record(an_entry("1", beside=a_beside(settled=Settled.PROVISIONAL, emissions_ug=7)))
+        ledger.record(an_entry("2", beside=a_beside(settled=Settled.PROVISIONAL, emissions_ug=5)))
+        ledger.record(an_entry("3", beside=Beside(settled=Settled.FINAL, unknown="nobody published it")))
+        without = ledger.totals()
+        marginal, lifecycle = Signal.MARGINAL, Scope.LIFECYCLE
+        place = ("local", "home", marginal, lifecycle)
+        assert (BesideTotal(*place, Settled.PROVISIONAL, 12, 180),) == without.beside
+        ledger.record(an_entry("1", beside=a_beside(emissions_ug=8)))
+        totals = ledger.totals()
+        assert {
+            BesideTotal(*place, Settled.PROVISIONAL, 5, 90),
+            BesideTotal(*place, Settled.FINAL, 8, 90),
+        } == set(totals.beside)
+        assert (without.counted, without.avoided, 0) == (
+            totals.counted,
+            totals.avoided,
+            totals.corrections_ug,
+        )
 
     def test_it_knows_which_runs_have_a_row(self, ledger: Ledger) -> None:
         ledger.record(an_entry("1"))
@@ -259,6 +307,19 @@ class LedgerContract:
         found = ledger.durations("local", "ada", "train")
         assert [timedelta(minutes=n) for n in range(60, 10, -1)] == list(found)
         assert [] == list(ledger.durations("local", "nobody", "train"))
+
+    def test_only_works_that_succeeded_are_remembered(self, ledger: Ledger) -> None:
+        for name, state in (
+            ("train", JobState.SUCCEEDED),
+            ("test", JobState.FAILED),
+            ("own", JobState.SUCCEEDED),
+        ):
+            ledger.record(an_entry(name, name=name, state=state))
+        assert {"train"} == ledger.remembered("local", "ada", ["train", "test", "never"])
+        many = [f"job-{n}" for n in range(2_500)]
+        assert {"train", "own"} == ledger.remembered("local", "ada", {"own", *many, "train"})
+        assert not ledger.remembered("local", "nobody", ["train"])
+        assert not ledger.remembered("local", "ada", [])
 
     def test_powers_are_the_mean_watts_of_successful_runs_newest_first(self, ledger: Ledger) -> None:
         for n in range(1, 61):

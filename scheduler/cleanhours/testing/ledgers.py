@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from cleanhours.domain.accounts import (
     AvoidedTotal,
+    BesideTotal,
     Cause,
     Entry,
     ForecastError,
@@ -16,10 +17,11 @@ from cleanhours.domain.accounts import (
     Totals,
 )
 from cleanhours.domain.energy import ENOUGH, Method
-from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
+from cleanhours.domain.intensity import IntensitySeries, Kind, Measure, Scope, Signal
 from cleanhours.domain.jobs import JobKey, JobState, RunKey
 from cleanhours.domain.plans import Plan
 from cleanhours.planning.counterfactuals import TRANSFER
+from cleanhours.planning.uncapping import uncapped_running
 
 HOUR = timedelta(hours=1)
 
@@ -66,7 +68,7 @@ class FakeLedger:
         return frozenset(keys) & {entry.key for entry in self.pages.rows}
 
     def provisional(self) -> Sequence[Entry]:
-        return [entry for entry in self.current() if entry.settled is Settled.PROVISIONAL]
+        return [entry for entry in self.current() if entry.may_change]
 
     def totals(self) -> Totals:
         in_force = [entry for entry in self._in_force() if entry.emissions_ug is not None]
@@ -90,6 +92,7 @@ class FakeLedger:
                 )
             ),
             avoided=self._avoided(in_force, namespaces),
+            beside=_beside(self._in_force()),
             corrections_ug=sum(self._correction(self._rows_of(key)) for key in firsts),
             provisional_ratio=provisional / len(in_force) if in_force else None,
             coverage=_coverage(in_force),
@@ -102,18 +105,18 @@ class FakeLedger:
     def plans(self, key: JobKey) -> Sequence[tuple[datetime, Plan]]:
         return [(when, plan) for kept, when, plan in self.pages.plans if kept == key]
 
+    def remembered(self, cluster: str, namespace: str, names: Collection[str]) -> frozenset[str]:
+        return frozenset(name for name in names if self.durations(cluster, namespace, name))
+
     def durations(self, cluster: str, namespace: str, name: str) -> Sequence[timedelta]:
         runs = {
-            entry.key: entry.run
+            entry.key: entry
             for entry in self.pages.rows
             if (entry.key.cluster, entry.run.namespace, entry.run.name) == (cluster, namespace, name)
             and entry.run.state is JobState.SUCCEEDED
         }
-        newest = sorted(runs.values(), key=lambda run: run.finished_at, reverse=True)[:50]
-        return [
-            sum(((part.end or run.finished_at) - part.start for part in run.segments), timedelta(0))
-            for run in newest
-        ]
+        newest = sorted(runs.values(), key=lambda entry: entry.run.finished_at, reverse=True)[:50]
+        return [uncapped_running(entry.run, entry.profile) for entry in newest]
 
     def powers(self, cluster: str, namespace: str, name: str) -> Sequence[float]:
         firsts = {entry.key: entry for entry in reversed(self.pages.rows)}
@@ -123,6 +126,7 @@ class FakeLedger:
             if (entry.key.cluster, entry.run.namespace, entry.run.name) == (cluster, namespace, name)
             and entry.run.state is JobState.SUCCEEDED
             and entry.profile.coverage >= ENOUGH
+            and not entry.energy_avoided_mj.get(Cause.CAPPED)
             and not any(one.method is Method.DECLARED or TRANSFER in one.meters for one in entry.shares)
         ]
         found = []
@@ -213,6 +217,19 @@ class FakeLedger:
             ),
         )
         return tuple(AvoidedTotal(c, loc, ns, cause, s, *both) for (c, loc, ns, s, cause), both in ordered)
+
+
+def _beside(in_force: Iterable[Entry]) -> tuple[BesideTotal, ...]:
+    sums: dict[tuple[str, str, Signal, Scope, Settled], list[int]] = {}
+    for entry in in_force:
+        one = entry.beside
+        if one is None or one.measure is None or one.emissions_ug is None or one.baseline_ug is None:
+            continue
+        labels = (entry.key.cluster, entry.location, one.measure.signal, one.measure.scope, one.settled)
+        both = sums.setdefault(labels, [0, 0])
+        both[0] += one.emissions_ug
+        both[1] += one.baseline_ug
+    return tuple(BesideTotal(*labels, *both) for labels, both in sorted(sums.items()))
 
 
 def _coverage(in_force: Iterable[Entry]) -> dict[Method, float]:

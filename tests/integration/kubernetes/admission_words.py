@@ -64,6 +64,8 @@ WORDS: Final = [
     *says("data", "200", "200gb", "200 GB", "-1GB", "GB", "1EB", "1kiB", "1BiB", "", denied=True),
     *says("policy", "run-now", "lowest-window", "lowest-slots", "carbon-time", "deadline-only", "elastic", denied=False),
     *says("policy", "", "Elastic", "lowest", "shadow", denied=True),
+    *says("power-curve", "resnet50", "a", "llama-3.1_8B", "a" * 63, denied=False),
+    *says("power-curve", "", "-a", "a-", "two words", "größe", "a/b", "a" * 64, denied=True),
     *says("earliest", "+1h", "2026-03-01T18:00:00Z", denied=False),
     *says("earliest", "tomorrow", "+1x", "", denied=True),
     *says("enabled", "true", denied=False),
@@ -156,6 +158,7 @@ def random_words(dice: random.Random) -> dict[str, str]:
         "locations": ",".join(
             [*dice.sample(LOCATIONS, dice.randrange(4)), *(name() for _ in range(dice.randrange(2)))]
         ),
+        "power-curve": name(),
         "policy": dice.choice(["elastic", "run-now", "Elastic", "run_now", ""]),
         "interruptible": dice.choice(["true", "false", "True", "no", ""]),
     }

@@ -26,6 +26,10 @@ pytestmark = pytest.mark.integration
 
 DIRTY_S = 35
 """Until the clean seconds begin: time enough for a controller to start on a busy machine."""
+CURVES = """
+[power_curves.net]
+points = [{ limit_w = 300, time_s = 100, energy_j = 100000 }, { limit_w = 250, time_s = 104, energy_j = 84000 }]
+"""
 USUAL = {"max-delay": "5m", "duration": "5s", "power": "2400W"}
 
 
@@ -38,6 +42,7 @@ def life(
     control_plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", "life", "--timeout=30s")
     try:
         with a_product(control_plane, "life", tmp_path_factory.mktemp("life")) as product:
+            product.settings += CURVES
             apply_all(product)
             begun = write_grid(
                 product.folder / "grid.csv",
@@ -53,6 +58,7 @@ def apply_all(product: Product) -> None:
     owner = product.owner
     owner.apply("waits", "5s", USUAL)
     owner.apply("travels", "5s", {**USUAL, "locations": "de,fr"})
+    owner.apply("capped", "5s", {**USUAL, "duration": "20s", "power-curve": "net"})
     owner.apply("unknown", "2s", {"max-delay": "5m", "duration": ""})
     owner.apply("limited", "5s", {"max-delay": "5m", "duration": ""}, spec={"activeDeadlineSeconds": 8})
     owner.apply("garbled", "2s", {"max-delay": "soon", "duration": "-3h"})
@@ -129,6 +135,19 @@ def test_a_job_starts_where_the_grid_is_cleanest_of_the_places_it_offers(
     assert ("fr", "FR") == (product.planned("travels").location, product.planned("travels").zone)
     product.finished("travels")
     assert {"fr-1"} == {pod["spec"]["nodeName"] for pod in product.owner.pods("travels")}
+
+
+def test_a_job_with_a_power_curve_tells_its_pods_their_cap(life: tuple[Product, Running, datetime]) -> None:
+    product, _, _ = life
+    plan = product.planned("capped")
+    assert plan.cap is not None
+    assert (250.0, 2400 - 1000 + 84_000 / 104) == pytest.approx((plan.cap.limit_w, plan.power_w), abs=0.01)
+    assert "capped at 250 W, 4.0 % longer" in product.told("capped", "Planned")[1]
+    finished = product.finished("capped")
+    assert "250" == finished["metadata"]["annotations"][words.POWER_CAP]
+    told = {pod["metadata"]["annotations"][words.POWER_CAP] for pod in product.owner.pods("capped")}
+    assert {"250"} == told
+    assert words.POWER_CAP not in product.finished("waits")["metadata"]["annotations"]
 
 
 def test_describe_tells_the_whole_story(life: tuple[Product, Running, datetime]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cleanhours.domain.caps import Cap
 from cleanhours.domain.errors import InvalidRequest
 from cleanhours.domain.jobs import Action, JobState
 from tests.integration.local.worlds import World, kill, processes_with, until
@@ -43,6 +44,21 @@ def test_a_command_runs_in_its_folder_with_its_environment_and_in_a_group_of_its
     assert ("a b", "c") == (word, rest)
     assert 1 == len(set(group.split()))
     assert (group.split()[0],) == run.segments[0].handles
+
+
+SAYS_CAP = ("/bin/sh", "-c", 'echo "cap=$CLEANHOURS_POWER_CAP_W"')
+
+
+def test_a_command_is_told_its_power_cap_and_none_that_is_not_its_own(world: World) -> None:
+    capped = world.submit(*SAYS_CAP)
+    assert "" == world.tell(capped, Action.RELEASE, cap=Cap(250, 1.1, 800, 1000)).error
+    assert Cap(250, 1.1, 800, 1000) == (world.over(capped).plan or pytest.fail("no plan")).cap
+    assert "cap=250\n" == world.output(capped)
+
+    inherited = world.submit(*SAYS_CAP, environment={"CLEANHOURS_POWER_CAP_W": "100"})
+    world.release(inherited)
+    world.over(inherited)
+    assert "cap=\n" == world.output(inherited)
 
 
 def test_a_command_gets_the_signals_and_files_of_a_fresh_process(world: World) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cleanhours.domain.caps import Cap
 from cleanhours.domain.jobs import Action, JobState
 from cleanhours.domain.plans import Reason
 from cleanhours_plugins.clusters.local.spawning import ensure_watchdog
@@ -40,6 +41,16 @@ def test_the_watchdog_follows_the_plan_that_was_written_last(world: World) -> No
     assert run.plan is not None
     assert Reason.DEADLINE_GUARD == run.plan.reason
     assert run.segments[0].start >= run_before.plan.latest_start
+
+
+def test_what_the_watchdog_starts_has_no_time_left_to_be_slower(world: World) -> None:
+    key = world.submit("/bin/sh", "-c", 'echo "cap=$CLEANHOURS_POWER_CAP_W"', max_delay=timedelta(days=30))
+    cap = Cap(250, 1.1, 800, 1000)
+    assert "" == world.tell(key, Action.HOLD, Reason.LOWEST_WINDOW, latest=HOUR, cap=cap).error
+    run = world.over(key)
+    assert run.plan is not None
+    assert (Reason.DEADLINE_GUARD, None) == (run.plan.reason, run.plan.cap)
+    assert "cap=\n" == world.output(key)
 
 
 def test_the_watchdog_resumes_a_paused_job_in_time(world: World) -> None:

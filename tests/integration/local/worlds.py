@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cleanhours.domain.caps import Cap
 from cleanhours.domain.jobs import Action, Applied, FinishedRun, Job, JobKey, JobState
 from cleanhours.domain.locations import Location
 from cleanhours.domain.plans import Plan, Reason
@@ -103,12 +104,13 @@ class World:
         action: Action,
         reason: Reason = Reason.DEADLINE_GUARD,
         latest: timedelta = timedelta(hours=9),
+        cap: Cap | None = None,
     ) -> Applied:
         """Decides one thing, with a plan whose latest start is so far away."""
         now = self.clock.now()
         decision = decision_for(self.find(key), action, now, reason)
         start = (now + latest).replace(microsecond=0)
-        plan = replace(decision.plan, latest_start=start)
+        plan = replace(decision.plan, latest_start=start, cap=cap)
         (applied,) = self.local.apply([replace(decision, plan=plan)])
         return applied
 

@@ -51,6 +51,13 @@ class Figures:
         """What is in force now."""
         return _avoided(self.now, labels, settled, energy=False)
 
+    def beside(self, *labels: str) -> Labelled:
+        """Baseline less emissions in the second measure, of what is in force now."""
+        sums: Counter[frozenset[tuple[str, str]]] = Counter()
+        for total in self.now.beside:
+            sums[_chosen(total, labels)] += total.baseline_ug - total.emissions_ug
+        return {chosen: amount / 1e6 for chosen, amount in sums.items()}
+
     def share(self) -> Labelled:
         """Avoided of the baseline, of what became final within the day."""
         (avoided,), (baseline,) = self.avoided().values(), self.counted("baseline_ug").values()
@@ -149,5 +156,6 @@ FIGURES: Final[Mapping[tuple[str, str, str], Callable[[Figures], Labelled]]] = {
     ("trust", "Negative savings", "A"): lambda f: f.negative(),
     ("trust", "Avoided in the week before", "A"): lambda f: f.avoided("cluster", since=f.a_week_ago),
     ("trust", "Avoided, by how sure", "A"): lambda f: f.avoided_ever("settled", settled=tuple(Settled)),
+    ("trust", "Avoided in the second measure", "A"): lambda f: f.beside("signal", "settled"),
     ("trust", "Corrections over time", "A"): lambda f: one(f.now.corrections_ug / 1e6),
 }

@@ -58,14 +58,15 @@ class Prometheus:
         return float(sample["value"][1])
 
     def wait_for(self, expression: str) -> None:
-        _patiently(lambda: bool(self.ask(expression)), f"something for {expression}")
+        patiently(lambda: bool(self.ask(expression)), f"something for {expression}")
 
     def wait_until_ready(self) -> None:
         """Earlier it answers queries too, with nothing: its blocks are not read yet."""
-        _patiently(lambda: urlopen(f"{self.url}/-/ready", timeout=5).close() is None, "a Prometheus")
+        patiently(lambda: urlopen(f"{self.url}/-/ready", timeout=5).close() is None, "a Prometheus")
 
 
-def _patiently(seen: Callable[[], bool], what: str) -> None:
+def patiently(seen: Callable[[], bool], what: str) -> None:
+    """Looks again and again, generously long; a server that is not up yet is no fault."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         with suppress(URLError, ConnectionError):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import pytest
 
 from cleanhours.adapters.exposition.families import FAMILIES, Kind, Teller
-from cleanhours.adapters.ledger import open_ledger
+from cleanhours.adapters.ledger import SqlLedger, open_ledger
 from tests.conftest import REPOSITORY
-from tests.integration.prometheus.server import shipped_configuration, started
+from tests.flow.command_line import Shell
+from tests.integration.prometheus.server import patiently, shipped_configuration, started
 from tests.postgres import Postgres, postgres_server
 
 __all__ = ["postgres_server"]
@@ -96,3 +99,50 @@ def test_totals_go_on_where_the_killed_leader_stopped(url: str, tmp_path: Path) 
         settled = sum(total.millijoules for total in ledger.totals().counted) / 1e3
         assert counted * 3600 <= last <= settled
         assert settled == 3600 * len(ledger.current())
+
+
+SETTINGS = """
+[forecasts]
+chain = ["climatology"]
+[metrics]
+listen = "127.0.0.1:{port}"
+[planning]
+tick = "1s"
+"""
+
+
+def test_what_a_killed_controller_told_the_next_one_tells_too(tmp_path: Path) -> None:
+    """`cleanhours controller` itself, killed again and again while jobs of one machine run and are settled.
+
+    On typical values, for those are known at once: such rows count as energy, and as no emissions.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shell = Shell(tmp_path, SETTINGS.format(port=port))
+    energy = "sum(last_over_time(cleanhours:energy_joules_total:max[10m]))"
+    with ExitStack() as stack:
+        prometheus = stack.enter_context(started(tmp_path, shipped_configuration(f"127.0.0.1:{port}")))
+        ledger = stack.enter_context(closing(open_ledger(f"sqlite:///{shell.state / 'ledger.sqlite'}")))
+        for settled in (2, 4, 6):
+            process = shell.start("controller")
+            try:
+                for _ in range(2):
+                    shell.run("submit", "--duration", "1s", "--power", "3600W", "--", "sleep", "0.3")
+                patiently(partial(_has, ledger, settled), f"{settled} rows")
+                prometheus.wait_for(f"{energy} > {_joules(ledger) * (1 - 1e-9)}")
+            finally:
+                process.kill()
+                process.communicate()
+        assert prometheus.number(energy) == pytest.approx(_joules(ledger))
+        for name in COUNTERS:
+            assert 0 == sum(float(one["value"][1]) for one in prometheus.ask(f"resets({name}[10m])")), name
+        (changes,) = prometheus.ask("sum(changes(cleanhours:energy_joules_total:max[10m]))")
+        assert float(changes["value"][1]) >= 2
+
+
+def _has(ledger: SqlLedger, rows: int) -> bool:
+    return len(ledger.current()) == rows
+
+
+def _joules(ledger: SqlLedger) -> float:
+    return sum(one.millijoules for one in ledger.totals().counted) / 1e3

@@ -67,16 +67,38 @@ def whole_hour(value: float) -> list[tuple[float, float]]:
 
 
 def a_past() -> dict[str, list[Line]]:
-    """Pods 1 and 2 on a machine with everything; 3 knows cAdvisor alone; 10 to 29 are one Job; 5 ran for five days."""
-    names = [*range(1, 6), *range(10, 30)]
+    """Pods 1 and 2 on a machine with everything; 3 knows cAdvisor alone; 10 to 29 are one Job; 5 ran for five days.
+
+    30 to 53 are of a JobSet's two Jobs; 60 is of a Job that is called as if it were a third.
+    """
+    names = [*range(1, 6), *range(10, 30), *range(30, 54), 60]
+    sets = {n: f"many-workers-{n % 2}" for n in range(30, 54)} | {60: "many-workers-2"}
     five_days = 5 * 24 * 60
     gpu = {"gpu": "0", "Hostname": "n1", "namespace": "ml"}
     cgroup = "/kubepods.slice/kubepods-pod{}.slice"
     return {
         "kube_pod_info": [(pod(n), whole_hour(1)) for n in names],
         "kube_pod_owner": [
-            (pod(n, owner_kind="Job", owner_name="crowd", owner_is_controller="true"), whole_hour(1))
-            for n in range(10, 30)
+            (pod(n, owner_kind="Job", owner_name=name, owner_is_controller="true"), whole_hour(1))
+            for n, name in {**dict.fromkeys(range(10, 30), "crowd"), **sets}.items()
+        ],
+        "kube_job_owner": [
+            (
+                {
+                    "namespace": "ml",
+                    "job_name": name,
+                    "owner_kind": kind,
+                    "owner_name": owner,
+                    "owner_is_controller": "true",
+                },
+                whole_hour(1),
+            )
+            for name, kind, owner in (
+                ("many-workers-0", "JobSet", "many"),
+                ("many-workers-1", "JobSet", "many"),
+                ("many-workers-2", "CronJob", "many"),
+                ("crowd", "CronJob", "many"),
+            )
         ],
         "kepler_pod_cpu_joules_total": [
             (kepler_pod(1), rising(40)),
@@ -86,7 +108,7 @@ def a_past() -> dict[str, list[Line]]:
             (kepler_pod(1, "dram"), rising(5)),
             (kepler_pod(2), rising(20)),
             (kepler_pod(5), rising(30, minutes=five_days)),
-            *((kepler_pod(n), rising(n)) for n in range(10, 30)),
+            *((kepler_pod(n), rising(n)) for n in (*range(10, 30), *sets)),
         ],
         "kepler_pod_gpu_joules_total": [
             ({k: v for k, v in kepler_pod(1).items() if k != "zone"}, rising(290)),
@@ -149,6 +171,12 @@ def test_kepler_finds_the_pods_of_a_large_job_by_its_name(url: str) -> None:
     run = a_run(JOB, key=RunKey("k", JOB, 1), labels={"object-name": "crowd"})
 
     assert {Component.CPU: 3600 * sum(range(10, 30))} == known(url, "kepler", run)
+
+
+def test_kepler_finds_the_pods_of_a_large_job_set_by_its_jobs(url: str) -> None:
+    run = a_run(JOB, key=RunKey("k", JOB, 1), labels={"object-name": "many"})
+
+    assert {Component.CPU: 3600 * sum(range(30, 54))} == known(url, "kepler", run)
 
 
 def test_five_days_are_asked_for_in_steps_and_are_exact(url: str) -> None:

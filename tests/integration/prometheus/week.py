@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from cleanhours.adapters.exposition import Exposition, PrometheusTelemetry
-from cleanhours.domain.accounts import Cause, Entry, MethodShare, Settled
+from cleanhours.domain.accounts import Beside, Cause, Entry, MethodShare, Settled
 from cleanhours.domain.energy import EnergyProfile, Method
 from cleanhours.domain.intensity import IntensitySeries, Kind
 from cleanhours.domain.jobs import Job, JobKey, JobState
@@ -22,7 +22,7 @@ from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Booking, Capacity, Demand
 from cleanhours.domain.snapshots import Snapshot
 from cleanhours.ports import Ledger
-from cleanhours.testing.ledger_contract import HOUR, a_plan, an_entry
+from cleanhours.testing.ledger_contract import HOUR, a_beside, a_plan, an_entry
 
 CLUSTERS = ("kubernetes", "slurm")
 STEP = timedelta(minutes=4)
@@ -61,6 +61,11 @@ def row(
     )
 
 
+def second(emitted: int, baseline: int, settled: Settled = Settled.FINAL) -> Beside:
+    """What a run says in marginal intensity, in eighths of a gram."""
+    return a_beside(settled=settled, emissions_ug=emitted * EIGHTH, baseline_ug=baseline * EIGHTH)
+
+
 PARIS: Mapping[str, Any] = {"cluster": "kubernetes", "namespace": "vision", "location": "paris"}
 OSLO: Mapping[str, Any] = {"cluster": "slurm", "namespace": "physics", "location": "oslo"}
 
@@ -69,7 +74,14 @@ def more_than_a_week_ago() -> Iterable[Entry]:
     """Two clusters, one miss, one loss."""
     yield row("1", emitted=80, avoided={Cause.DELAYED: 24, Cause.RELOCATED: 8}, kept=False, **PARIS)
     yield row("2", emitted=40, avoided={Cause.PAUSED: -4}, method=Method.DECLARED, **PARIS)
-    yield row("3", emitted=400, avoided={Cause.SCALED: 56, Cause.CAPPED: 8}, method=Method.SLURM, **OSLO)
+    yield row(
+        "3",
+        emitted=400,
+        avoided={Cause.SCALED: 56, Cause.CAPPED: 8},
+        method=Method.SLURM,
+        beside=second(640, 600, Settled.PROVISIONAL),
+        **OSLO,
+    )
 
 
 def within_the_week() -> Iterable[Entry]:
@@ -78,7 +90,7 @@ def within_the_week() -> Iterable[Entry]:
         "4", emitted=64, avoided={Cause.DELAYED: 16}, coverage=0.5, settled=Settled.PROVISIONAL, **PARIS
     )
     yield row("5", emitted=8, avoided={Cause.DELAYED: 2}, settled=Settled.TYPICAL, **OSLO)
-    yield row("6", emitted=120, avoided={Cause.DELAYED: -40}, **OSLO)
+    yield row("6", emitted=120, avoided={Cause.DELAYED: -40}, beside=second(200, 280), **OSLO)
 
 
 def within_the_day() -> Iterable[Entry]:
@@ -88,6 +100,9 @@ def within_the_day() -> Iterable[Entry]:
     yield row("7", emitted=16, avoided={Cause.RELOCATED: 48}, **{**PARIS, "namespace": "speech"})
     yield row("8", emitted=24, avoided={Cause.PAUSED: 6}, settled=Settled.PROVISIONAL, **PARIS)
     yield row("9", emitted=160, avoided={Cause.SCALED: 20}, kept=False, **OSLO)
+    unknown = Beside(settled=Settled.PROVISIONAL, unknown="not published yet")
+    yield row("10", emitted=0, avoided={}, beside=unknown, **OSLO)
+    yield row("11", emitted=8, avoided={}, beside=second(24, 8, Settled.PROVISIONAL), **PARIS)
 
 
 @dataclass

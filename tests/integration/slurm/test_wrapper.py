@@ -53,6 +53,29 @@ def test_a_job_waits_for_its_clean_hour_and_says_so(site: Site) -> None:
     assert [] == records(site)
 
 
+CURVES = """
+[power_curves.net]
+points = [{ limit_w = 300, time_s = 100, energy_j = 100000 }, { limit_w = 250, time_s = 104, energy_j = 84000 }]
+"""
+
+
+def test_a_power_cap_is_chosen_with_the_window_and_stands_in_the_comment(slurm: Site) -> None:
+    write_settings(slurm, dirty_at_first, CURVES)
+    words = "max-delay=12h duration=50m power-curve=net"
+    done = slurm.wrapper("--carbon", words, "-t", "60", "-p", "de", "--wrap", "true")
+
+    assert "capped at 250 W, 4.0 % longer" in done.stderr
+    comment = _tag(slurm, done.stdout)
+    # as docs/power-caps.md looks for it
+    assert "250" == (re.search(r"cleanhours:v1;.*;cap=([0-9.]*),", comment) or pytest.fail(comment))[1]
+    assert "power-curve=net" in comment
+
+    to_its_limit = slurm.wrapper(
+        "--carbon", words.replace("50m", "60m"), "-t", "60", "-p", "de", "--wrap", "true"
+    )
+    assert "capped" not in to_its_limit.stderr, "Slurm would end it before its work is done"
+
+
 def test_words_stand_in_the_script_the_environment_or_the_option_the_last_wins(site: Site) -> None:
     file = _script(site, words="max-delay=12h power=100W")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -12,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cleanhours.adapters.exposition import PREFIX, Exposition, PrometheusTelemetry
 from cleanhours.adapters.exposition.families import JOBS_LIMIT, SERIES_LIMIT
 from cleanhours.adapters.exposition.labels import clean_label, namespaces_with_label
+from cleanhours.adapters.ledger import open_ledger
 from cleanhours.domain.accounts import Cause, MethodShare, Settled, Totals
 from cleanhours.domain.energy import Method
 from cleanhours.domain.errors import TemporaryError
@@ -21,7 +24,7 @@ from cleanhours.domain.locations import Location, Room
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Booking, Capacity, Demand
 from cleanhours.domain.snapshots import Snapshot
-from cleanhours.testing.ledger_contract import HOUR, START, a_plan, an_entry
+from cleanhours.testing.ledger_contract import HOUR, START, a_beside, a_plan, an_entry
 from cleanhours.testing.ledgers import FakeLedger
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -87,6 +90,14 @@ def test_avoided_may_be_negative_and_corrections_are_told() -> None:
     assert 60e-6 == value(series, "emissions_grams_total", **PLACE, method="measured")
 
 
+def test_a_second_measure_has_families_of_its_own() -> None:
+    alone, both = scraped(exposing(an_entry())), scraped(exposing(an_entry(beside=a_beside())))
+    worn = {"cluster": "local", "location": "home", "signal": "marginal", "scope": "lifecycle"}
+    assert 80e-6 == value(both, "emissions_beside_grams", **worn, settled="final")
+    assert 90e-6 == value(both, "emissions_baseline_beside_grams", **worn, settled="final")
+    assert alone == {key: told for key, told in both.items() if "beside" not in key[0]}
+
+
 def test_only_the_leader_tells_what_comes_from_the_ledger() -> None:
     series = scraped(exposing(an_entry(), leader=False))
     assert 0.0 == value(series, "leader")
@@ -114,6 +125,20 @@ def test_a_ledger_that_cannot_be_read_keeps_its_last_sums() -> None:
     before = scraped(exposition)
     ledger.lost = True
     assert before == scraped(exposition)
+
+
+def test_sums_are_made_after_a_settlement_and_not_by_the_scrape(tmp_path: Path) -> None:
+    with closing(open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")) as ledger:
+        ledger.record(an_entry())
+        exposition = Exposition(ledger, PrometheusTelemetry(), clusters=["local"])
+        exposition.sum_up()
+        assert () == exposition._told[1], "before the first tick nobody knows whether it leads"
+        exposition.show(Snapshot(now=START))
+        exposition.sum_up()
+        made = exposition._told[1]
+        series = scraped(exposition)
+        assert made is exposition._told[1]
+        assert 60e-6 == value(series, "emissions_grams_total", **PLACE, method="measured")
 
 
 def test_jobs_are_counted_by_state_and_planned_start() -> None:
@@ -247,6 +272,7 @@ def test_settled_families_stay_within_their_limit_at_full_expansion(places: int)
                         location=f"p{place}",
                         settled=settled,
                         shares=shares,
+                        beside=a_beside(settled=settled),
                     )
                 )
     families = ("energy_", "emissions_")

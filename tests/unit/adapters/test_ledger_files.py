@@ -16,13 +16,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
 from cleanhours.adapters.ledger import SqlLedger, open_ledger
+from cleanhours.adapters.ledger.migrations import MIGRATIONS, migrate
 from cleanhours.adapters.ledger.records import read_entry, write_entry
 from cleanhours.domain.accounts import Settled
 from cleanhours.domain.errors import ConfigurationError, TemporaryError
 from cleanhours.domain.jobs import JobKey
-from cleanhours.testing.ledger_contract import a_plan, an_entry
+from cleanhours.testing.ledger_contract import a_beside, a_plan, an_entry
 from cleanhours.testing.ledgers import FakeLedger
 
 
@@ -45,12 +47,12 @@ def test_the_file_is_private_to_its_user(ledger: SqlLedger, path: Path) -> None:
     assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
 
 
-@pytest.mark.parametrize("table", ["entries", "shares", "plans"])
+@pytest.mark.parametrize("table", ["entries", "shares", "plans", "besides"])
 @pytest.mark.parametrize("act", ["UPDATE {} SET rowid = rowid", "DELETE FROM {}"])
 def test_the_database_itself_refuses_to_change_what_was_written(
     ledger: SqlLedger, path: Path, table: str, act: str
 ) -> None:
-    entry = an_entry()
+    entry = an_entry(beside=a_beside())
     ledger.record(entry)
     ledger.record_plans([(JobKey("local", "1"), "train", a_plan())], entry.settled_at)
     with closing(sqlite3.connect(path)) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
@@ -176,7 +178,19 @@ def test_a_newer_releases_ledger_is_left_alone(ledger: SqlLedger, path: Path) ->
 def test_opening_again_migrates_once(ledger: SqlLedger, path: Path) -> None:
     open_ledger(f"sqlite:///{path}").close()
     with closing(sqlite3.connect(path)) as raw:
-        assert [(1,)] == raw.execute("SELECT version FROM schema_versions").fetchall()
+        assert [(1,), (2,)] == raw.execute("SELECT version FROM schema_versions").fetchall()
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        migrate(connection, MIGRATIONS[:1])
+    engine.dispose()
+    ledger = open_ledger(f"sqlite:///{path}")
+    assert ledger.record(an_entry(beside=a_beside()))
+    assert [a_beside()] == [entry.beside for entry in ledger.current()]
+    ledger.close()
 
 
 def test_rows_are_plain_numbers_and_json(ledger: SqlLedger, path: Path) -> None:

@@ -185,6 +185,14 @@ def test_a_list_from_the_environment_has_commas(tmp_path: Path) -> None:
     ).chain
 
 
+def test_a_second_measure_is_off_unless_asked_for(tmp_path: Path) -> None:
+    assert () == load(tmp_path).beside == load(tmp_path, "[forecasts]\nbeside = []").beside
+    assert ("marginal", "csv:b.csv") == load(
+        tmp_path, '[forecasts]\nbeside = ["marginal", "csv:b.csv"]'
+    ).beside
+    assert "forecasts.beside: found '[3]', accepted: a list" in faults(tmp_path, "[forecasts]\nbeside = [3]")
+
+
 def test_variables_without_a_double_underscore_are_not_settings(tmp_path: Path) -> None:
     load(tmp_path, env={"CLEANHOURS_JOB": "deadline=+3h", "CLEANHOURS_SERVICE_PORT": "9464"})
 

@@ -13,7 +13,8 @@ from cleanhours.adapters.clock import StoppedClock
 from cleanhours.adapters.forecast_patience import Patience
 from cleanhours.adapters.settings import Settings, load_settings
 from cleanhours.apps.wiring import Wiring
-from cleanhours.domain.errors import NotConfigured
+from cleanhours.domain.errors import ConfigurationError, NotConfigured
+from cleanhours.domain.intensity import Signal
 from cleanhours.domain.requests import JobRequest
 from cleanhours.testing.clocks import MONDAY, FakeClock
 from tests.flow.command_line import write_trace
@@ -95,3 +96,22 @@ def test_a_provider_that_never_answers_costs_the_patience_there_is_and_leaves_a_
 
     assert ["climatology"] * 2 == providers
     assert 1 == len(neso.asked)
+
+
+def test_a_second_measure_comes_from_sources_that_tell_what_was(tmp_path: Path) -> None:
+    write_trace(tmp_path / "marginal.csv", [700.0] * 48)
+    second = f"csv:{tmp_path / 'marginal.csv'}?signal=marginal&zone=GB"
+
+    def wired(*beside: str) -> Wiring:
+        text = f"[forecasts]\nbeside = [{', '.join(map(repr, beside))}]"
+        return Wiring(lambda: settings(tmp_path, text), clock=StoppedClock(MONDAY + timedelta(hours=9)))
+
+    outlook = wired(second).beside
+    assert outlook is not None
+    assert Signal.MARGINAL is outlook.actual("GB", MONDAY, MONDAY + timedelta(hours=2)).measure.signal
+    assert wired().beside is None
+    assert wired(second).at(MONDAY, "climatology", "GB").beside is None
+    with pytest.raises(
+        ConfigurationError, match=r"forecasts\.beside: found 'climatology', accepted: sources that"
+    ):
+        _ = wired(second, "climatology").beside

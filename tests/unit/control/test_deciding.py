@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cleanhours.control.deciding import decide, next_due, ramp
+from cleanhours.domain.caps import Cap
 from cleanhours.domain.jobs import Action, Decision, Job, JobKey, JobState
 from cleanhours.domain.plans import Plan, Reason, Segment
 from cleanhours.domain.requests import JobRequest
@@ -56,6 +57,8 @@ NOW_PLAN, LATER = plan((0, 1)), plan((3, 4))
         (JobState.RUNNING, NOW_PLAN, plan((0, 1), latest=0, at="us"), None),
         (JobState.RELEASED, NOW_PLAN, plan((0, 1), at="us"), Action.REMARK),
         (JobState.RELEASED, NOW_PLAN, LATER, Action.REMARK),
+        (JobState.RELEASED, replace(NOW_PLAN, cap=Cap(250, 1.1, 800, 1000)), NOW_PLAN, Action.REMARK),
+        (JobState.HELD, LATER, replace(LATER, cap=Cap(250, 1.1, 800, 1000)), Action.REMARK),
         (JobState.PAUSING, NOW_PLAN, LATER, None),
         (JobState.MOVING, NOW_PLAN, LATER, None),
         (JobState.UNMANAGED, LATER, NOW_PLAN, None),

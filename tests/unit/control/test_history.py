@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -29,6 +29,12 @@ class Asked(FakeLedger):
         super().__init__()
         self.asked: list[str] = []
         self.away = False
+
+    def remembered(self, cluster: str, namespace: str, names: Collection[str]) -> frozenset[str]:
+        self.asked.append(f"remembered {' '.join(sorted(names))}")
+        if self.away:
+            raise TemporaryError("away")
+        return frozenset(name for name in names if FakeLedger.durations(self, cluster, namespace, name))
 
     def durations(self, cluster: str, namespace: str, name: str) -> Sequence[timedelta]:
         self.asked.append(f"durations {name}")
@@ -114,12 +120,12 @@ def test_the_ledger_is_asked_once_a_work_until_another_run_of_it_ends() -> None:
     history, jobs = History(), [a_job(uid=str(n), duration=HOUR) for n in range(3)]
     for _ in range(3):
         history.complete([*jobs, a_job("other")], ledger, START)
-    assert ["powers train", "durations other", "powers other"] == ledger.asked
+    assert ["remembered other train", "powers train"] == ledger.asked
 
     ran(ledger, 100, name="other")
     history.forget(ledger.current()[-1].run)
     assert 100.0 == completed(history, ledger, a_job("other"))[0].power_w
-    assert ["durations other", "powers other"] == ledger.asked[3:]
+    assert ["remembered other", "durations other", "powers other"] == ledger.asked[2:]
 
 
 def test_a_job_that_did_not_change_is_the_same_object_again() -> None:
@@ -138,9 +144,35 @@ def test_a_job_that_did_not_change_is_the_same_object_again() -> None:
 def test_many_new_works_are_asked_for_in_parts() -> None:
     ledger, history = Asked(), History()
     jobs = [a_job(f"job-{n}", str(n), duration=HOUR) for n in range(ASKED_AT_ONCE + 7)]
+    for job in jobs:
+        ran(ledger, 700, name=job.name)
     for asked in (ASKED_AT_ONCE, ASKED_AT_ONCE + 7, ASKED_AT_ONCE + 7):
         assert len(jobs) == len(history.complete(jobs, ledger, START))
-        assert asked == len(ledger.asked)
+        assert asked == sum(one.startswith("powers") for one in ledger.asked)
+
+
+def test_works_that_never_ran_are_found_out_with_one_question() -> None:
+    ledger, history = Asked(), History()
+    jobs = [a_job(f"job-{n}", str(n)) for n in range(ASKED_AT_ONCE + 7)]
+    for _ in range(2):
+        history.complete(jobs, ledger, START)
+    assert 1 == len(ledger.asked)
+
+
+def test_a_work_is_forgotten_with_its_last_job() -> None:
+    """Names that are made up for each job must not pile up in a controller that runs for a year."""
+    ledger, history = Asked(), History()
+    history.complete([a_job("one"), a_job("two", "2")], ledger, START)
+    history.complete([a_job("two", "2")], ledger, START)
+    history.complete([a_job("one"), a_job("two", "2")], ledger, START)
+    assert ["remembered one two", "remembered one"] == ledger.asked
+
+
+def test_a_job_without_a_duration_is_not_decided_upon_while_the_ledger_cannot_tell() -> None:
+    ledger = Asked()
+    ledger.away = True
+    with pytest.raises(TemporaryError):
+        History().complete([a_job()], ledger, START)
 
 
 def test_a_ledger_that_fails_costs_a_power_and_no_tick(caplog: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ def test_every_word_of_the_design_is_read() -> None:
     words = {
         "deadline": "+12h", "max-delay": "6h", "duration": "90m", "interruptible": "true", "checkpoint": "5m",
         "locations": "eu-west, eu-north", "power": "2400W", "data": "200GB", "policy": "carbon-time",
-        "earliest": "2026-01-01T02:00:00Z",
+        "earliest": "2026-01-01T02:00:00Z", "power-curve": "llama-3.1_8B",
     }  # fmt: skip
 
     request = parse_words(words, created=CREATED, demand=Demand(gpus=2))
@@ -37,6 +37,7 @@ def test_every_word_of_the_design_is_read() -> None:
         data_bytes=200 * 10**9,
         policy=Policy.CARBON_TIME,
         earliest=CREATED + timedelta(hours=2),
+        power_curve="llama-3.1_8B",
         demand=Demand(gpus=2),
     )
     assert expected == request

@@ -92,6 +92,7 @@ def made_job(dice: random.Random, index: int, names: Sequence[str]) -> Job:
         data_bytes=dice.choice((0, 0, 10**11)),
         demand=Demand(dice.choice((500, 1000, 2000)), 0, dice.randint(0, 2)),
         policy=dice.choice((None, None, None, *Policy)),
+        power_curve=dice.choice(("", "", "", "net")),
     )
     return Job(
         key=JobKey("here", f"job-{index}"), name=f"job-{index}", namespace="", state=state, request=request,

@@ -6,13 +6,14 @@ import itertools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cleanhours.domain.caps import CapPoint, PowerCurve
 from cleanhours.domain.deadlines import latest_safe_start
 from cleanhours.domain.errors import Complaint
 from cleanhours.domain.intensity import IntensitySeries
@@ -23,11 +24,15 @@ from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Booking, Capacity, Demand
 from cleanhours.domain.rules import Rules
-from cleanhours.planning.fleet import plan_all, progress_of
-from cleanhours.planning.memory import Memory
+from cleanhours.planning.fleet import plan_all
+from cleanhours.planning.memory import Memory, Tick
 from cleanhours.planning.policies import make_plan
+from cleanhours.planning.turns import progress_of
 from tests.unit.planning.made import EXACT, NOW, made_series, made_world
 
+CURVE = PowerCurve.of(
+    [CapPoint(250, 110, 88_000), CapPoint(225, 140, 85_000), CapPoint(300, 100, 100_000)], 50
+)
 _RUNS = (JobState.RUNNING, JobState.RELEASED)
 
 
@@ -103,6 +108,7 @@ def test_a_fleet_is_planned_as_if_one_by_one(seed: int, count: int) -> None:
     dice = random.Random(seed)
     jobs, rooms, level = made_world(dice, count)
     rules = dice.choice((Rules(), EXACT, Rules(delay_g_per_hour=200.0)))
+    rules = replace(rules, power_curves=dice.choice(({}, {"net": CURVE})))
     expected = straightforward(NOW, jobs, rooms, level, rules)
     found, memory = plan_all(NOW, jobs, rooms, [level], rules)
     assert expected == found
@@ -224,6 +230,52 @@ def test_what_time_did_not_suffice_for_is_planned_next_as_if_at_once() -> None:
     assert [] == [key for key in whole if plans[key].changed_from(whole[key])]
 
 
+def put_off() -> tuple[list[Job], dict[JobKey, Plan], Memory]:
+    """Six hundred jobs, of which the first tick had time for a chunk."""
+    jobs = [a_job(f"job-{number:03}") for number in range(600)]
+    plans, memory = plan_all(NOW, jobs, one_room(200), LEVELS, out_of_time=lambda: True)
+    assert isinstance(memory, Memory)
+    return jobs, plans, memory
+
+
+def test_who_is_put_off_keeps_his_place_and_is_not_asked_again_before_his_turn() -> None:
+    jobs, plans, memory = put_off()
+    rooms = one_room(200)
+    whole, _ = plan_all(NOW, jobs, rooms, LEVELS)
+    for waiting in (344, 88):
+        assert waiting == len(memory.still_put_off(Tick(NOW, jobs, rooms, LEVELS, Rules())))
+        jobs = [replace(job, plan=plans[job.key]) if job.key in plans else job for job in jobs]
+        plans, again = plan_all(NOW, jobs, rooms, LEVELS, memory=memory, out_of_time=lambda: True)
+        assert isinstance(again, Memory)
+        memory = again
+    assert {} == memory.put_off
+    assert [] == [key for key in whole if plans[key].changed_from(whole[key])]
+
+
+def test_who_is_put_off_is_asked_anew_where_anything_may_be_another() -> None:
+    jobs, _, memory = put_off()
+    rooms = one_room(200)
+    latest = min(latest for _, latest in memory.put_off.values())
+    assert 344 == len(memory.still_put_off(Tick(NOW, jobs, rooms, LEVELS, Rules())))
+    others = [replace(job) for job in jobs]
+    for tick in (
+        Tick(NOW, others, rooms, LEVELS, Rules()),
+        Tick(NOW, jobs, rooms, [AHEAD], Rules()),
+        Tick(NOW, jobs, rooms, LEVELS, Rules(hysteresis_percent=5)),
+        Tick(NOW - timedelta(seconds=1), jobs, rooms, LEVELS, Rules()),
+        Tick(datetime.fromtimestamp(latest - 120, UTC), jobs, rooms, LEVELS, Rules()),
+    ):
+        assert {} == memory.still_put_off(tick)
+
+
+def test_who_is_put_off_until_it_is_too_late_runs_at_once_all_the_same() -> None:
+    jobs, _, memory = put_off()
+    late = NOW + timedelta(hours=5)
+    plans, _ = plan_all(late, jobs, one_room(200), LEVELS, memory=memory, out_of_time=lambda: True)
+    assert 600 == len(plans)
+    assert {late} == {plan.start for plan in plans.values()}
+
+
 def test_out_of_time_plans_in_force_stay() -> None:
     jobs = [a_job(f"job-{number:03}") for number in range(300)]
     plans, _ = plan_all(NOW, jobs, one_room(200), LEVELS)
@@ -254,7 +306,7 @@ def test_another_forecast_or_request_or_room_is_not_remembered() -> None:
     held = replace(job, plan=plans[job.key], state=JobState.HELD)
     assert isinstance(memory, Memory)
     same = (NOW, [held], one_room(1), LEVELS, Rules())
-    assert {held.key} == set(memory.still_best(*same))
+    assert [(held.key, True)] == [(key, one.kept) for key, one in memory.still_best(Tick(*same)).items()]
 
     due = plans[job.key].start
     other = replace(held, request=replace(job.request, interruptible=not job.request.interruptible))
@@ -266,7 +318,7 @@ def test_another_forecast_or_request_or_room_is_not_remembered() -> None:
         (due, [held], one_room(1), LEVELS, Rules()),
         (NOW, [replace(held, state=JobState.RUNNING)], one_room(1), LEVELS, Rules()),
     ):
-        assert {} == memory.still_best(*changed)
+        assert {} == memory.still_best(Tick(*changed))
 
 
 def test_a_newcomer_without_room_makes_everybody_ask_again() -> None:

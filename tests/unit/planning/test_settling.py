@@ -16,7 +16,8 @@ from cleanhours.domain.intensity import IntensitySeries, Kind, Measure, Scope
 from cleanhours.domain.jobs import FinishedRun, JobState, RunKey, RunSegment
 from cleanhours.domain.locations import Location
 from cleanhours.domain.requests import JobRequest
-from cleanhours.planning.settling import NotYet, settle, spans
+from cleanhours.planning.finality import NotYet
+from cleanhours.planning.settling import settle, spans
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

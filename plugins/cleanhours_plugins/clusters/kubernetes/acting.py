@@ -12,6 +12,7 @@ from cleanhours.domain.jobs import Action, Decision, JobState, RunSegment
 from cleanhours.domain.plans import Plan
 from cleanhours_plugins.clusters.kubernetes import words
 from cleanhours_plugins.clusters.kubernetes.jobs import Reporting, segments_of, state_of
+from cleanhours_plugins.clusters.kubernetes.kinds import JOB
 from cleanhours_plugins.clusters.kubernetes.placing import home_of, placed_at, placement, write_original
 from cleanhours_plugins.clusters.kubernetes.reading import write_runs
 from cleanhours_plugins.clusters.kubernetes.records import Path, Record
@@ -78,8 +79,26 @@ def remark(record: Record, plan: Plan) -> Patch:
 def start(record: Record, plan: Plan, reporting: Reporting, place: Patch) -> Patch:
     """Lets it go where the plan says: state, placement (a patch of its own, empty to stay) and switch in one."""
     return merged(
-        marking(record, going(record, plan, reporting) | _original(record, place)), place, letting_go(record)
+        marking(record, going(record, plan, reporting) | _original(record, place)),
+        place,
+        capping(record, plan),
+        letting_go(record),
     )
+
+
+def capping(record: Record, plan: Plan) -> Patch:
+    """Tells its power cap, or takes an earlier one back: on the object, and on the Pods of a Job, whose template takes an
+    annotation for sure while it waits (KEP-2926).
+    """
+    before = None if record.plan is None else record.plan.cap
+    if plan.cap is None and before is None:
+        return {}
+    told = {
+        "metadata": {"annotations": {words.POWER_CAP: None if plan.cap is None else f"{plan.cap.limit_w:g}"}}
+    }
+    if record.kind is not JOB or record.queue:
+        return told
+    return merged(told, {"spec": {"template": told}})
 
 
 def going(record: Record, plan: Plan, reporting: Reporting) -> dict[str, str | None]:

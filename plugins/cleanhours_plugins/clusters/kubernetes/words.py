@@ -15,11 +15,14 @@ RUNS: Final = PREFIX + "runs"
 """What a paused object ran before, JSON: a new leader and a meter find it here."""
 ORIGINAL: Final = PREFIX + "original-placement"
 """Where its owner put it, JSON, kept from the first time that it was moved."""
+POWER_CAP: Final = PREFIX + "power-cap"
+"""Watts that each accelerator is to be limited to, on the object and, where its kind lets us, on its Pods: the downward API
+or an agent on the node hands them on."""
 ENABLED: Final = PREFIX + "enabled"
 """Label of a namespace: `true` opts its jobs in, `shadow` lets them be planned and touched by nobody. Annotation of an
 object: `false` keeps it out."""
 
-WRITTEN_BACK: Final = frozenset({STATE, PLAN, RUNS, ORIGINAL})
+WRITTEN_BACK: Final = frozenset({STATE, PLAN, RUNS, ORIGINAL, POWER_CAP})
 """Annotations that are ours to write; no user's word."""
 OPTING_IN: Final = (PREFIX + "deadline", PREFIX + "max-delay")
 

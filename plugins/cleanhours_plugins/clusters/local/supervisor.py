@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
+POWER_CAP = "CLEANHOURS_POWER_CAP_W"
+"""Tells the command the watts that it is to limit each of its accelerators to; not there where it is not capped."""
 LOOK_EVERY_S = 2.0
 """It is woken when something is wanted of it; this is for when the waker died before it could."""
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -102,7 +104,12 @@ class Supervisor:
         command = json.loads(row["restart"] if row["starts"] and self.restarts else row["command"])
         output = job_folder(self.folder, self.uid)
         mark = recovering.mark(self.folder, self.uid, self.launch)
-        return Launch(command, json.loads(found[0][0]), json.loads(row["folder"]), output, mark)
+        environment = json.loads(found[0][0])
+        environment.pop(POWER_CAP, None)  # that of a job which submitted this one
+        cap = json.loads(row["plan"] or "{}").get("cap")
+        if cap:
+            environment[POWER_CAP] = f"{cap['limit_w']:g}"
+        return Launch(command, environment, json.loads(row["folder"]), output, mark)
 
     def record(self, process: str) -> bool:
         """Writes that this process runs; False when the claim is void: then it must not."""

@@ -113,6 +113,7 @@ def _guarded(plan: str, now_us: int) -> str:
     now = datetime.fromtimestamp(now_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     sentence = f"Started {now} in {words['location']} at its latest safe start (deadline-guard)."
     words |= {"start": now, "reason": "deadline-guard", "sentence": sentence}
+    words.pop("cap", None)  # there is no time left to be slower
     return json.dumps(words)
 
 

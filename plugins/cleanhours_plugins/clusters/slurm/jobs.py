@@ -182,6 +182,7 @@ class Reporting:
             deadline=_deadline(request.deadline, duration, known),
             interruptible=request.interruptible and stoppable,
             maximum_pauses=pauses,
+            time_limit=seen.limit * seen.rounds if request.power_curve and seen.limit is not None else None,
         )
 
     def segments(self, known: Known, now: datetime) -> tuple[RunSegment, ...]:

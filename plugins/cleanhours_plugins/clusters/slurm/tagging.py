@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, unquote
 
+from cleanhours.domain.caps import Cap
 from cleanhours.domain.jobs import RunSegment
 from cleanhours.domain.plans import Plan, Reason, Segment
 from cleanhours.domain.times import epoch, instant_of
@@ -88,7 +89,7 @@ def read(fields: str, zones: Mapping[str, str]) -> Tag:
             partition=values.pop("partition", ""),
             features=values.pop("features", ""),
             requeues=values.pop("requeue", "yes") != "no",
-            plan=_plan(values.pop("plan", ""), zones),
+            plan=_plan(values.pop("plan", ""), values.pop("cap", ""), zones),
             runs=_runs(values.pop("runs", "")),
             paused=values.pop("paused", "") == "yes",
             warned_at=_epoch(values.pop("warned", "")),
@@ -107,6 +108,7 @@ def _encoded(tag: Tag) -> str:
     values |= {"partition": tag.partition, "features": tag.features}
     values["requeue"] = "" if tag.requeues else "no"
     values["plan"] = "" if tag.plan is None else _plan_words(tag.plan)
+    values["cap"] = "" if tag.plan is None or tag.plan.cap is None else _cap_words(tag.plan.cap)
     values["runs"] = "|".join(_run_words(run) for run in tag.runs)
     values["paused"] = "yes" if tag.paused else ""
     values["warned"] = "" if tag.warned_at is None else str(tag.warned_at)
@@ -129,7 +131,20 @@ def _plan_words(plan: Plan) -> str:
     return ",".join((plan.reason.value, str(epoch(plan.latest_start)), *grams, runs))
 
 
-def _plan(text: str, zones: Mapping[str, str]) -> Plan | None:
+def _cap_words(cap: Cap) -> str:
+    """The limit first: what a Prolog looks for."""
+    return ",".join(f"{one:.12g}" for one in (cap.limit_w, cap.slowdown, cap.accelerators_w, cap.uncapped_w))
+
+
+def _cap(text: str) -> Cap | None:
+    """Raises ValueError."""
+    if not text:
+        return None
+    limit_w, slowdown, accelerators_w, uncapped_w = map(float, text.split(","))
+    return Cap(limit_w, slowdown, accelerators_w, uncapped_w)
+
+
+def _plan(text: str, cap: str, zones: Mapping[str, str]) -> Plan | None:
     if not text:
         return None
     reason, latest, expected, baseline, runs = text.split(",", 4)
@@ -153,6 +168,7 @@ def _plan(text: str, zones: Mapping[str, str]) -> Plan | None:
         reason=Reason(reason),
         expected_g=_grams(expected),
         baseline_g=_grams(baseline),
+        cap=_cap(cap),
     )
 
 

@@ -7,7 +7,7 @@ that name Pods by namespace and name are found by `kube_pod_info`, whose label `
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from cleanhours.domain.jobs import FinishedRun
@@ -50,18 +50,31 @@ def object_name(run: FinishedRun) -> str:
 def question(run: FinishedRun, uids: Sequence[str], window: Window) -> Question:
     """Pods by their UIDs, and those of the run's object where it stands for them.
 
-    Pods of a Job, or of what else names them its own, are found by its name within the window; those that belong to its
-    children (a JobSet's Jobs) are not.
+    Pods of a Job, or of what else names them its own, are found by its name within the window; those of a JobSet's Jobs (a
+    TrainJob's too, which makes a JobSet of its name) by those Jobs' owner. A RayCluster's are not: nothing tells whose it is.
     """
     span = f"[{window.seconds}s]"
     parts = [f"max_over_time(kube_pod_info{{uid=~{quoted(one_of(uids[:MOST_NAMED]))}}}{span})"]
     if is_whole(run):
-        owned = f'owner_name={quoted(object_name(run))},owner_is_controller="true",owner_kind!~{quoted(_NOT_OURS)}'
-        parts += [
-            f"max_over_time(kube_pod_owner{{{owned},{label}={quoted(run.namespace)}}}{span})"
-            for label in ("namespace", "exported_namespace")
-        ]
+        for label in ("namespace", "exported_namespace"):
+            parts += _owned(object_name(run), f"{label}={quoted(run.namespace)}", label, span)
     return value_of(" or ".join(parts), window)
+
+
+def _owned(name: str, inside: str, label: str, span: str) -> Iterator[str]:
+    """Pods whose owner has the name, and those whose owner is a Job of such an owner.
+
+    A JobSet's Jobs are called NAME-ROLE-INDEX: that keeps the question small, their owner (`kube_job_owner`) keeps it true.
+    Source: kube-state-metrics, pod and job metrics; JobSet API.
+    """
+    controls = f'owner_is_controller="true",{inside}'
+    owner = f"owner_name={quoted(name)}"
+    yield f"max_over_time(kube_pod_owner{{{owner},owner_kind!~{quoted(_NOT_OURS)},{controls}}}{span})"
+    called = quoted(f"{one_of([name])}-.+-[0-9]+")
+    pods = f'max_over_time(kube_pod_owner{{owner_kind="Job",owner_name=~{called},{controls}}}{span})'
+    jobs = f'max_over_time(kube_job_owner{{{owner},owner_kind!="CronJob",{controls}}}{span})'
+    named = f'label_replace({jobs}, "owner_name", "$1", "job_name", "(.+)")'
+    yield f"({pods} and on ({label}, owner_name) {named})"
 
 
 def read(series: Iterable[Series]) -> list[Pod]:

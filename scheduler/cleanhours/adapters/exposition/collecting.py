@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 class Exposition(Collector):
     """Everything that is scraped. `clusters` are the configured names, `places` the (cluster, location) pairs there can be.
 
-    `show` is called after each tick; a scrape between two ticks sees the earlier one. A ledger that cannot be read for
-    a while keeps its last sums.
+    `show` is called after each tick; a scrape between two ticks sees the earlier one. `sum_up`, called after each
+    settlement, spares the next scrape that work. A ledger that cannot be read for a while keeps its last sums.
     """
 
     def __init__(
@@ -53,6 +53,12 @@ class Exposition(Collector):
     def show(self, snapshot: Snapshot) -> None:
         """What the next scrapes tell. Counted here: jobs are many, and a scrape should be short."""
         self._living = Living.seen(snapshot, self._clusters)
+
+    def sum_up(self) -> None:
+        """Makes the sums of what was settled just now: the next scrape finds them, and is as short as any."""
+        if self._living is not None and self._living.leads:
+            totals, _ = self._read()
+            self._families_of(totals, Namespaces(totals, self._places))
 
     @property
     def shown(self) -> bool:
@@ -120,6 +126,14 @@ def settled_families(totals: Totals, namespaces: Namespaces) -> Iterator[Metric]
     yield _family("emissions_baseline_grams_total", baseline, 1e6)
     yield _family("emissions_avoided_grams", avoided, 1e6)
     yield _family("energy_avoided_joules", spared, 1e3)
+    emitted: Counter[tuple[str, ...]] = Counter()
+    at_home: Counter[tuple[str, ...]] = Counter()
+    for row in totals.beside:
+        worn = (row.cluster, row.location, row.signal.value, row.scope.value, row.settled.value)
+        emitted[worn] += row.emissions_ug
+        at_home[worn] += row.baseline_ug
+    yield _family("emissions_beside_grams", emitted, 1e6)
+    yield _family("emissions_baseline_beside_grams", at_home, 1e6)
     yield _family("corrections_grams", {(): totals.corrections_ug}, 1e6)
     if totals.provisional_ratio is not None:
         yield _family("provisional_ratio", {(): totals.provisional_ratio})

@@ -48,6 +48,7 @@ class Family:
 
 _SETTLED = ("cluster", "location", "namespace", "method")
 _AVOIDED = ("cluster", "location", "namespace", "cause", "settled")
+_BESIDE = ("cluster", "location", "signal", "scope", "settled")
 _DELAYS = (
     1.0,
     10.0,
@@ -76,6 +77,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
         Family("emissions_baseline_grams_total", _C, _SETTLED, "What the same runs would have emitted at home at once, in gCO2e, counted once when a run becomes final.", _L),
         Family("emissions_avoided_grams", _G, _AVOIDED, "Baseline less emissions of the rows in force, in gCO2e, by cause; may fall and be negative.", _L),
         Family("energy_avoided_joules", _G, _AVOIDED, "Baseline less actual energy of the rows in force, PUE included, by cause; may fall and be negative.", _L),
+        Family("emissions_beside_grams", _G, _BESIDE, "Emissions of the rows in force in the second measure ([forecasts] beside), in gCO2e; never to be added to the others.", _L),
+        Family("emissions_baseline_beside_grams", _G, _BESIDE, "What the same runs would have emitted at home at once, in the second measure, in gCO2e.", _L),
         Family("corrections_grams", _G, (), "What later settlements changed in emissions that were already counted as final, in gCO2e.", _L),
         Family("provisional_ratio", _G, (), "Share of the rows in force that are provisional.", _L),
         Family("meter_coverage_ratio", _G, ("method",), "Mean share of the running time that meters of this method observed.", _L),

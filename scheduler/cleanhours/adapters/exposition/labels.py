@@ -12,6 +12,8 @@ from cleanhours.domain.energy import Method
 LONGEST: Final = 120
 SERIES_PER_PLACE: Final = 3 * len(Method) + 2 * len(Cause) * len(Settled)
 """What one namespace costs at one location of one cluster: three counters by method, two gauges by cause and state."""
+BESIDE_PER_PLACE: Final = 2 * len(Settled)
+"""What a second measure costs at one location of one cluster, whatever the namespaces."""
 
 
 def clean_label(text: str) -> str:
@@ -24,7 +26,8 @@ def clean_label(text: str) -> str:
 
 def namespaces_with_label(places: int) -> int:
     """How many namespaces fit beside `other`, where jobs may run at so many (cluster, location) pairs."""
-    return max(1, SERIES_LIMIT // (SERIES_PER_PLACE * max(1, places)) - 1)
+    places = max(1, places)
+    return max(1, (SERIES_LIMIT - BESIDE_PER_PLACE * places) // (SERIES_PER_PLACE * places) - 1)
 
 
 class Namespaces:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import exists, insert, select, tuple_
+from sqlalchemy import exists, insert, or_, select, tuple_
 
 from cleanhours.adapters.ledger import foresight, recalling
 from cleanhours.adapters.ledger.database import BUSY_S, Database
@@ -20,12 +20,13 @@ from cleanhours.adapters.ledger.records import (
     read_entry,
     write_entry,
 )
-from cleanhours.adapters.ledger.schema import entries, plans, shares
+from cleanhours.adapters.ledger.schema import besides, entries, plans, shares
 from cleanhours.adapters.ledger.totalling import Tally
-from cleanhours.domain.accounts import Cause, Entry, ForecastError, Settled, Totals
+from cleanhours.domain.accounts import Beside, Cause, Entry, ForecastError, Settled, Totals
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.jobs import JobKey, RunKey
 from cleanhours.domain.plans import Plan
+from cleanhours.planning.uncapping import uncapped_running
 
 _CHUNK: Final = 300
 """Keys asked for at once: SQLite takes 32,766 parameters in one statement, old ones 999."""
@@ -65,6 +66,8 @@ class SqlLedger:
             parts = _shares_of(entry, added)
             if parts:
                 connection.execute(insert(shares), parts)
+            if entry.beside is not None:
+                connection.execute(insert(besides), _row_beside(entry.beside, added))
         return True
 
     def current(
@@ -78,7 +81,9 @@ class SqlLedger:
         return self._in_force(*bounds, as_of=as_of)
 
     def provisional(self) -> Sequence[Entry]:
-        return self._in_force(entries.c.settled == Settled.PROVISIONAL.value)
+        may_change = Settled.PROVISIONAL.value
+        beside = select(besides.c.entry_id).where(besides.c.settled == may_change)
+        return self._in_force(or_(entries.c.settled == may_change, entries.c.id.in_(beside)))
 
     def known(self, keys: Sequence[RunKey]) -> frozenset[RunKey]:
         found: set[RunKey] = set()
@@ -124,6 +129,13 @@ class SqlLedger:
                 (instant_from(row.made_us), Plan.from_json(json.loads(row.plan)))
                 for row in connection.execute(query.order_by(plans.c.id))
             ]
+
+    def remembered(self, cluster: str, namespace: str, names: Collection[str]) -> frozenset[str]:
+        stored = {name: _clean(name) for name in names}
+        with self._database.reading() as connection:
+            known = {*stored.values()}
+            found = recalling.remembered(connection, _clean(cluster), _clean(namespace), known)
+        return frozenset(name for name, clean in stored.items() if clean in found)
 
     def durations(self, cluster: str, namespace: str, name: str) -> Sequence[timedelta]:
         with self._database.reading() as connection:
@@ -201,7 +213,7 @@ def _standing(entry: Entry, earlier: Sequence[Any]) -> dict[str, Any]:
 
 def _row_of(entry: Entry) -> dict[str, Any]:
     run = entry.run
-    running = sum(((part.end or run.finished_at) - part.start for part in run.segments), timedelta(0))
+    running = uncapped_running(run, entry.profile)
     return {
         "cluster": _clean(run.key.cluster),
         "uid": _clean(run.key.uid),
@@ -240,6 +252,17 @@ def _shares_of(entry: Entry, entry_id: int) -> list[dict[str, Any]]:
         }
         for share in entry.shares
     ]
+
+
+def _row_beside(beside: Beside, entry_id: int) -> dict[str, Any]:
+    return {
+        "entry_id": entry_id,
+        "settled": beside.settled.value,
+        "signal": None if beside.measure is None else beside.measure.signal.value,
+        "scope": None if beside.measure is None else beside.measure.scope.value,
+        "emissions_ug": beside.emissions_ug,
+        "baseline_ug": beside.baseline_ug,
+    }
 
 
 def _clean(text: str) -> str:

@@ -132,6 +132,9 @@ def _prepare_sqlite(raw: Any, _record: object) -> None:
     raw.execute("PRAGMA journal_mode=WAL")
     raw.execute("PRAGMA synchronous=FULL")
     raw.execute("PRAGMA foreign_keys=ON")
+    raw.execute(
+        "PRAGMA cache_size=-512"
+    )  # KiB, of each connection in the pool: what is read again is in the system's own
 
 
 def _begin_sqlite(connection: Connection) -> None:

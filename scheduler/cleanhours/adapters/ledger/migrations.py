@@ -70,6 +70,17 @@ MIGRATIONS: Final[Sequence[Migration]] = (
         ),
         append_only=_KEPT,
     ),
+    Migration(
+        2,
+        (
+            """CREATE TABLE besides (
+                entry_id BIGINT PRIMARY KEY REFERENCES entries (id), settled TEXT NOT NULL,
+                signal TEXT, scope TEXT, emissions_ug BIGINT, baseline_ug BIGINT
+            )""",
+            "CREATE INDEX besides_settled ON besides (settled, entry_id)",
+        ),
+        append_only=("besides",),
+    ),
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from cleanhours.domain.accounts import Cause, Entry, IntensityUsed, MethodShare, Settled
+from cleanhours.domain.accounts import Beside, Cause, Entry, IntensityUsed, MethodShare, Settled
 from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Method
 from cleanhours.domain.intensity import Basis, Kind, Measure, Scope, Signal
 from cleanhours.domain.jobs import FinishedRun, JobState, RunKey, RunSegment
@@ -61,6 +61,7 @@ def read_entry(text: str) -> Entry:
         baseline_intensity=tuple(_used_from_json(row) for row in data["baseline_intensity"]),
         deadline_kept=data["deadline_kept"],
         unmeasured=data["unmeasured"],
+        beside=_beside_from_json(data["beside"]) if "beside" in data else None,
     )
 
 
@@ -96,7 +97,36 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
         "baseline_intensity": [_used_to_json(part) for part in entry.baseline_intensity],
         "deadline_kept": entry.deadline_kept,
         "unmeasured": entry.unmeasured,
+        **({} if entry.beside is None else {"beside": _beside_to_json(entry.beside)}),
     }
+
+
+def _beside_to_json(beside: Beside) -> dict[str, Any]:
+    return {
+        "settled": beside.settled.value,
+        "measure": None if beside.measure is None else write_measure(beside.measure),
+        "providers": list(beside.providers),
+        "emissions_ug": beside.emissions_ug,
+        "baseline_ug": beside.baseline_ug,
+        "avoided_ug": {cause.value: amount for cause, amount in beside.avoided_ug.items()},
+        "intensity": [_used_to_json(part) for part in beside.intensity],
+        "baseline_intensity": [_used_to_json(part) for part in beside.baseline_intensity],
+        "unknown": beside.unknown,
+    }
+
+
+def _beside_from_json(data: Mapping[str, Any]) -> Beside:
+    return Beside(
+        settled=Settled(data["settled"]),
+        measure=None if data["measure"] is None else read_measure(data["measure"]),
+        providers=tuple(data["providers"]),
+        emissions_ug=data["emissions_ug"],
+        baseline_ug=data["baseline_ug"],
+        avoided_ug={Cause(cause): amount for cause, amount in data["avoided_ug"].items()},
+        intensity=tuple(_used_from_json(row) for row in data["intensity"]),
+        baseline_intensity=tuple(_used_from_json(row) for row in data["baseline_intensity"]),
+        unknown=data["unknown"],
+    )
 
 
 def _run_to_json(run: FinishedRun) -> dict[str, Any]:

@@ -56,6 +56,18 @@ shares: Final = Table(
     Column("baseline_ug", BigInteger, nullable=False),
 )
 
+besides: Final = Table(
+    "besides",
+    metadata,
+    Column("entry_id", BigInteger, primary_key=True),
+    Column("settled", Text, nullable=False),
+    Column("signal", Text),
+    Column("scope", Text),
+    Column("emissions_ug", BigInteger),
+    Column("baseline_ug", BigInteger),
+)
+"""What an entry says in a second measure, as far as it is asked for by column; all of it is in the entry's detail."""
+
 plans: Final = Table(
     "plans",
     metadata,

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, case, func, select
 
-from cleanhours.adapters.ledger.schema import entries, shares
-from cleanhours.domain.accounts import AvoidedTotal, Cause, Settled, Total, Totals
+from cleanhours.adapters.ledger.schema import besides, entries, shares
+from cleanhours.domain.accounts import AvoidedTotal, BesideTotal, Cause, Settled, Total, Totals
 from cleanhours.domain.energy import Method
+from cleanhours.domain.measures import Scope, Signal
 
 _CAUSES: Final = tuple(Cause)
 _LABELS: Final = (entries.c.cluster, entries.c.location, entries.c.namespace)
@@ -26,13 +27,14 @@ class Tally:
     """Running sums over all rows up to `seen`. Rows never change, so only newer ones are asked for.
 
     `counted`: per label set [millijoules, emissions, baseline]; `in_force`: per label set [rows, µg by cause, mJ by
-    cause]; `coverage`: per method [rows, parts per million].
+    cause]; `beside`: per label set [rows, emissions, baseline]; `coverage`: per method [rows, parts per million].
     """
 
     seen: int = 0
     first_seen: dict[str, int] = field(default_factory=dict)
     counted: defaultdict[tuple[str, str, str, str], list[int]] = field(default_factory=_numbers)
     in_force: defaultdict[tuple[str, str, str, str], list[int]] = field(default_factory=_numbers)
+    beside: defaultdict[tuple[str, str, str, str, str], list[int]] = field(default_factory=_numbers)
     coverage: defaultdict[str, list[int]] = field(default_factory=_numbers)
     rows: int = 0
     provisional: int = 0
@@ -49,6 +51,7 @@ class Tally:
         self._order(connection, fresh)
         self._count(connection, fresh)
         self._weigh(connection, fresh)
+        self._weigh_beside(connection, fresh)
         self._cover(connection, fresh)
         self._correct(connection, fresh)
         self.seen = top
@@ -76,6 +79,11 @@ class Tally:
         return Totals(
             counted=tuple(sorted(counted, key=self._place)),
             avoided=tuple(sorted(avoided, key=self._place)),
+            beside=tuple(
+                BesideTotal(cluster, location, Signal(signal), Scope(scope), Settled(settled), *numbers[1:3])
+                for (cluster, location, signal, scope, settled), numbers in sorted(self.beside.items())
+                if numbers[0]
+            ),
             corrections_ug=self.corrections_ug,
             provisional_ratio=self.provisional / self.rows if self.rows else None,
             coverage={
@@ -135,6 +143,25 @@ class Tally:
             _add(self.in_force, found, labels=4, sign=sign)
             self.rows += sign * sum(row[4] for row in found)
             self.provisional += sign * sum(row[4] for row in found if row[3] == Settled.PROVISIONAL)
+
+    def _weigh_beside(self, connection: Connection, fresh: Any) -> None:
+        old = entries.alias("old")
+        for table, link, sign in ((entries, None, 1), (old, old.c.id == entries.c.supersedes, -1)):
+            source = entries if link is None else entries.join(old, link)
+            labels = (
+                table.c.cluster,
+                table.c.location,
+                besides.c.signal,
+                besides.c.scope,
+                besides.c.settled,
+            )
+            query: Select[Any] = (
+                select(*labels, func.count(), _sum(besides.c.emissions_ug), _sum(besides.c.baseline_ug))
+                .select_from(source.join(besides, besides.c.entry_id == table.c.id))
+                .where(fresh, besides.c.emissions_ug.is_not(None))
+                .group_by(*labels)
+            )
+            _add(self.beside, connection.execute(query), labels=5, sign=sign)
 
     def _cover(self, connection: Connection, fresh: Any) -> None:
         old = entries.alias("old")

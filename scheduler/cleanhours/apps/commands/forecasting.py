@@ -83,7 +83,7 @@ def _series_json(series: IntensitySeries) -> dict[str, object]:
 @click.pass_obj
 def sources(wiring: Wiring, as_json: bool) -> None:
     """List forecast sources, what they measure and whom to credit."""
-    rows = source_rows(wiring.outlook, wiring.settings, wiring.plugins)
+    rows = source_rows(wiring.outlook, wiring.beside, wiring.settings, wiring.plugins)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from cleanhours.domain.errors import CleanhoursError, Complaint, InvalidRequest,
 from cleanhours.domain.times import parse_past
 
 if TYPE_CHECKING:
+    from cleanhours.adapters.forecast_chain import Chain
     from cleanhours.apps.report import ZoneSeries
 
 DRAWN: Final = timedelta(days=14)
@@ -104,8 +105,13 @@ def write_report(wiring: Wiring, form: str, asked: Asked | None = None) -> str:
 
 def _attributions(wiring: Wiring) -> list[str]:
     """The credits of the configured sources; a source that cannot be built keeps nobody from the figures."""
+    return [*_credits(lambda: wiring.outlook), *_credits(lambda: wiring.beside)]
+
+
+def _credits(build: Callable[[], Chain | None]) -> list[str]:
     try:
-        return [source.attribution for source in wiring.outlook.every if source.attribution]
+        chain = build()
+        return [] if chain is None else [source.attribution for source in chain.every if source.attribution]
     except CleanhoursError as fault:
         click.echo(f"credits left out: {escape_terminal(str(fault))}", err=True)
         return []

@@ -26,6 +26,7 @@ _WORDS: Final = (
     "power",
     "data",
     "policy",
+    "power_curve",
 )
 
 
@@ -49,6 +50,9 @@ _OPTIONS: Final = (
     click.option("--interruptible", is_flag=True, help="May be paused and go on."),
     click.option("--checkpoint", metavar="D", help="Running time that each pause costs: 5m."),
     click.option("--power", metavar="W", help="The whole job's draw: 2400W, 2.4kW."),
+    click.option(
+        "--power-curve", metavar="NAME", help="What was measured of it under power caps; it may be capped."
+    ),
     click.option("--data", metavar="SIZE", help="What moves with a relocation: 200GB."),
     click.option("--locations", metavar="A,B", help="Where it may run."),
     click.option(

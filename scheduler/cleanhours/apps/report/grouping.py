@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Final
 
+from cleanhours.apps.report.besides import summarise_beside, told_beside
 from cleanhours.apps.report.summary import Summary, measured, summarise
 from cleanhours.domain.accounts import Entry, Settled
 from cleanhours.domain.errors import Complaint, InvalidRequest
@@ -67,10 +68,17 @@ class Grouping:
                         zip((one.name for one in self.dimensions), group.values, strict=True)
                     ),
                     "summaries": [summary.to_json() for summary in group.summaries],
+                    **_beside(group.entries),
                 }
                 for group in self.groups
             ],
         }  # fmt: skip
+
+
+def _beside(entries: Sequence[Entry]) -> dict[str, Any]:
+    if not told_beside(entries):
+        return {}
+    return {"beside": [summary.to_json() for summary in summarise_beside(entries)]}
 
 
 def parse_dimensions(words: Iterable[str]) -> tuple[Dimension, ...]:

@@ -19,7 +19,8 @@ METHOD: Final = (
     ),
     (
         "Avoided is baseline less emissions. It may be negative, and then it is shown so. Its causes are the differences "
-        "of changing one thing at a time, in the order delayed, relocated, paused, scaled, capped; they add up exactly."
+        "of changing one thing at a time, in the order delayed, relocated, paused, scaled, capped; they add up exactly. What "
+        "a power cap avoided is counted only where a meter saw that the accelerators drew what they draw under it."
     ),
     (
         "Final: every hour of the run and of its baseline was settled on actual intensity that its provider does not "
@@ -34,7 +35,10 @@ METHOD: Final = (
 
 NOT_COUNTED: Final = (
     "Making, shipping and scrapping the machines.",
-    "Idle power of machines that wait for work, and networks other than the data a relocation moved.",
+    (
+        "Idle power of machines that wait for work, what a paused process on one machine draws to stay in memory, and "
+        "networks other than the data a relocation moved."
+    ),
     "What the freed hours were used for, by this cluster or by others on the same grid.",
     (
         "Whether the grid as a whole emitted less: with an average signal the figures share out what was emitted; only a "

@@ -8,6 +8,7 @@ from typing import Final
 
 from cleanhours.apps.report import sections, tables
 from cleanhours.apps.report.asking import NOTHING_ASKED, Question
+from cleanhours.apps.report.besides import summarise_beside
 from cleanhours.apps.report.drawing import Markup, element
 from cleanhours.apps.report.figures import format_count, format_day
 from cleanhours.apps.report.grouping import grouped
@@ -50,6 +51,7 @@ def report_html(
         if question.embodying.wanted:
             body.append(sections.embodied_carbon(entries, question.embodying))
         body += [sections.breakdown(summary, alone=len(summaries) == 1) for summary in summaries]
+        body += [sections.beside(summary) for summary in summarise_beside(entries)]
     body.append(
         sections.card(
             "How these figures are made",

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cleanhours.apps.report.asking import NOTHING_ASKED, Question
+from cleanhours.apps.report.besides import BESIDE_COLUMNS, beside_row, summarise_beside, told_beside
 from cleanhours.apps.report.cells import cell
 from cleanhours.apps.report.embodied import EMBODIED_COLUMNS, embodied_row
 from cleanhours.apps.report.grouping import grouped
@@ -16,6 +17,7 @@ from cleanhours.apps.report.notes import METHOD, NOT_COUNTED, STATEMENT
 from cleanhours.apps.report.summary import summarise
 from cleanhours.domain.accounts import Cause, Entry
 from cleanhours.domain.times import format_instant
+from cleanhours.planning.uncapping import cap_kept
 
 VERSION: Final = 1
 
@@ -23,17 +25,20 @@ VERSION: Final = 1
 def report_csv(entries: Sequence[Entry], question: Question = NOTHING_ASKED) -> str:
     """One line a run, RFC 4180. Amounts are whole millijoules (before PUE) and micrograms CO2e; unknown is empty.
 
-    Each label that some run wears is a column `label_NAME`, after the fixed ones; embodied carbon where it is known.
+    Each label that some run wears is a column `label_NAME`, after the fixed ones; a second measure and embodied carbon
+    where they were asked for.
     """
     text = io.StringIO()
     writer = csv.writer(text)
     labels = sorted({label for entry in entries for label in entry.run.labels})
-    extra = EMBODIED_COLUMNS if question.embodying.wanted else ()
+    beside = BESIDE_COLUMNS if told_beside(entries) else ()
+    extra = (*beside, *(EMBODIED_COLUMNS if question.embodying.wanted else ()))
     writer.writerow([*_COLUMNS, *extra, *_STATED, *(cell(f"label_{label}") for label in labels)])
     credit = " | ".join(question.credits_due)
     for entry in entries:
         row = (
             run_row(entry)
+            | beside_row(entry)
             | embodied_row(entry, question.embodying)
             | {"attribution": credit, "statement": STATEMENT}
         )
@@ -54,10 +59,16 @@ def report_json(entries: Sequence[Entry], question: Question = NOTHING_ASKED) ->
         },
         "summaries": [summary.to_json() for summary in summarise(entries)],
     }
+    second = told_beside(entries)
+    if second:
+        document["beside"] = [summary.to_json() for summary in summarise_beside(entries)]
     if question.by:
         document["grouped"] = grouped(entries, question.by).to_json()
     document["runs"] = [
-        run_row(entry) | {"labels": dict(entry.run.labels)} | embodied_row(entry, question.embodying)
+        run_row(entry)
+        | (beside_row(entry) if second else {})
+        | {"labels": dict(entry.run.labels)}
+        | embodied_row(entry, question.embodying)
         for entry in entries
     ]
     return document
@@ -117,6 +128,8 @@ def _how(entry: Entry) -> dict[str, Any]:
         "meters": " ".join(dict.fromkeys(meter for share in entry.shares for meter in share.meters)),
         "coverage": entry.profile.coverage if entry.profile.slices else None,
         "upper_estimate": entry.profile.upper_estimate,
+        "cap_w": None if plan is None or plan.cap is None else plan.cap.limit_w,
+        "cap_kept": cap_kept(entry.run, entry.profile),
         "signal": entry.measure.signal.value,
         "scope": entry.measure.scope.value,
         "basis": entry.measure.basis.value,
@@ -132,7 +145,7 @@ _COLUMNS: Final = (
     "submitted", "started", "finished", "running_s", "pauses", "deadline", "deadline_kept",
     "energy_mj", "emissions_ug", "baseline_ug", "avoided_ug",
     *(f"avoided_{cause}_ug" for cause in Cause),
-    "energy_avoided_mj", "reason", "methods", "meters", "coverage", "upper_estimate", "signal", "scope", "basis",
+    "energy_avoided_mj", "reason", "methods", "meters", "coverage", "upper_estimate", "cap_w", "cap_kept", "signal", "scope", "basis",
     "providers", "settled", "settled_at", "unmeasured",
 )  # fmt: skip
 _STATED: Final = ("attribution", "statement")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from cleanhours.apps.report import accuracy, avoided, group_tables, intensity, tables
+from cleanhours.apps.report import accuracy, avoided, besides, group_tables, intensity, tables
 from cleanhours.apps.report.drawing import Markup, element, joined
 from cleanhours.apps.report.embodied import NOTES, Embodying, sci_table
 from cleanhours.apps.report.figures import format_percent, format_span
@@ -109,12 +109,22 @@ def _error_words(one: accuracy.Accuracy) -> str:
 
 def breakdown(summary: Summary, *, alone: bool) -> Markup:
     """The sums by settlement, cause, method and location."""
-    title = "Sums" if alone else f"Sums: {measure_words(summary)}"
+    return card("Sums" if alone else f"Sums: {measure_words(summary)}", *_sums(summary))
+
+
+def beside(summary: Summary) -> Markup:
+    """The sums of a second measure, apart from all other figures."""
+    return card(
+        f"Beside: {measure_words(summary)}", element("p", besides.NOTE, class_="note"), *_sums(summary)
+    )
+
+
+def _sums(summary: Summary) -> list[Markup]:
     location = tables.by_group("By location where it ran", "location", summary.by_location)
     parts = [tables.settlements(summary), tables.by_group("By method", "method", summary.by_method), location]
     if summary.by_cause:
         parts.insert(1, tables.by_cause(summary))
-    return card(title, *parts)
+    return parts
 
 
 def groups(grouping: Grouping, summaries: Sequence[Summary]) -> Markup:

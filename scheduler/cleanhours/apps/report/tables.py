@@ -19,6 +19,7 @@ from cleanhours.apps.report.figures import (
 )
 from cleanhours.apps.report.summary import Summary, Sums
 from cleanhours.domain.accounts import Cause, Entry, ForecastError, Settled
+from cleanhours.planning.uncapping import cap_kept, cap_of
 
 MOST_RUNS: Final = 500
 _NUMBER: Final = "number"
@@ -182,7 +183,16 @@ def _run(entry: Entry) -> list[str]:
 
 def _coverage(entry: Entry) -> str:
     words = format_percent(entry.profile.coverage, 1) + " seen" if entry.profile.coverage < 1 else ""
-    return ", ".join(word for word in (words, "at most" if entry.profile.upper_estimate else "") if word)
+    ceiling = "at most" if entry.profile.upper_estimate else ""
+    return ", ".join(word for word in (words, ceiling, _cap(entry)) if word)
+
+
+_KEPT: Final = {True: "kept", False: "not kept", None: "not confirmed by a meter"}
+
+
+def _cap(entry: Entry) -> str:
+    cap = cap_of(entry.run)
+    return "" if cap is None else f"cap of {cap.limit_w:g} W {_KEPT[cap_kept(entry.run, entry.profile)]}"
 
 
 def _deadline(entry: Entry) -> str:

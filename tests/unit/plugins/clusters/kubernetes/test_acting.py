@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from cleanhours.domain.caps import Cap
 from cleanhours.domain.jobs import Action, JobState
 from cleanhours.domain.plans import Plan
 from cleanhours.domain.times import parse_instant
@@ -83,6 +85,26 @@ def test_a_job_whose_owner_offers_no_choice_is_left_as_he_wrote_it() -> None:
     after = started(a_job(), a_plan("de"))
     assert "nodeSelector" not in after["spec"]["template"]["spec"]
     assert words.ORIGINAL not in after["metadata"]["annotations"]
+
+
+def test_a_power_cap_is_told_on_the_job_and_its_pods_and_taken_back() -> None:
+    cap = Cap(250, 1.1, 800, 1000)
+    capped = started(a_job(), replace(a_plan("de"), cap=cap))
+    for meta in (capped["metadata"], capped["spec"]["template"]["metadata"]):
+        assert "250" == meta["annotations"][words.POWER_CAP]
+    assert cap == (record_of(capped).plan or pytest.fail("no plan")).cap
+    assert "power-cap" not in words.words_of(capped["metadata"]["annotations"])
+    capped["spec"]["suspend"] = True
+    again = started(capped, a_plan("de"))
+    for meta in (again["metadata"], again["spec"]["template"]["metadata"]):
+        assert words.POWER_CAP not in meta["annotations"]
+
+
+def test_a_template_that_is_not_ours_to_annotate_is_left_alone() -> None:
+    capped = replace(a_plan("de"), cap=Cap(250, 1.1, 800, 1000))
+    queued = started(a_job(meta={"labels": {words.KUEUE_QUEUE: "main"}}), capped)
+    assert "250" == queued["metadata"]["annotations"][words.POWER_CAP]
+    assert words.POWER_CAP not in queued["spec"]["template"].get("metadata", {}).get("annotations", {})
 
 
 def test_the_original_is_saved_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from cleanhours.domain.caps import CapPoint, PowerCurve
 from cleanhours.domain.jobs import RunSegment
 from cleanhours.domain.plans import Plan, Reason, Segment
 from cleanhours.domain.times import instant_of
@@ -34,6 +35,11 @@ def segments(draw: st.DrawFn) -> tuple[Segment, ...]:
     )
 
 
+CURVES = PowerCurve.of(
+    [CapPoint(300, 3, 3_000), CapPoint(250.5, 3.1, 2_900 / 7), CapPoint(200, 3.2, 1_000 / 3)]
+).caps()
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     parts = draw(segments())
@@ -48,6 +54,7 @@ def plans(draw: st.DrawFn) -> Plan:
         reason=draw(st.sampled_from(Reason)),
         expected_g=draw(GRAMS),
         baseline_g=draw(GRAMS),
+        cap=draw(st.none() | st.builds(CURVES.__getitem__, st.integers(0, 1))),
     )
 
 
@@ -207,6 +214,10 @@ def test_what_slurm_would_not_take_is_refused_with_the_bytes_that_it_has(own: st
         "submitted=7;warned=1.5",
         "submitted=7;plan=lowest-window",
         "submitted=7;plan=best,7,,,7-8@de",
+        "submitted=7;plan=lowest-window,7,,,7-8@de;cap=250",
+        "submitted=7;plan=lowest-window,7,,,7-8@de;cap=250,0.9,800,1000",
+        "submitted=7;plan=lowest-window,7,,,7-8@de;cap=250,nan,800,1000",
+        "submitted=7;plan=lowest-window,7,,,7-8@de;cap=250,1,0,1000",
         "submitted=7;plan=lowest-window,7,nan,1,7-8@de",
         "submitted=7;plan=lowest-window,7,1,inf,7-8@de",
         "submitted=7;plan=lowest-window,7,,,7-99999999999999999999@de",
