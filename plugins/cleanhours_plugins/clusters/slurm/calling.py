@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from cleanhours.domain.errors import CleanhoursError, ConfigurationError, TemporaryError
@@ -43,13 +44,14 @@ def quiet_environment(environment: Mapping[str, str], slurm_conf: Path | None = 
 
 @dataclass(slots=True)
 class Slurm:
-    """Slurm's commands, of one cluster. `environment` is what they inherit, `calls` counts them by name."""
+    """Slurm's commands, of one cluster, for any thread. `environment` is what they inherit, `calls` counts them by name."""
 
     slurm_conf: Path | None = None
     cluster: str | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     calls: dict[str, int] = field(default_factory=dict)
     _environment: dict[str, str] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     def ask(self, program: str, *arguments: str, patience_s: float = PATIENCE_S) -> str:
         """What the command prints.
@@ -61,9 +63,10 @@ class Slurm:
 
     def begin(self, program: str, *arguments: str) -> Asking:
         """The command, started; several run side by side. Raises ConfigurationError, TemporaryError."""
-        self.calls[program] = self.calls.get(program, 0) + 1
-        if not self._environment:
-            self._environment = quiet_environment(self.environment, self.slurm_conf)
+        with self._lock:
+            self.calls[program] = self.calls.get(program, 0) + 1
+            if not self._environment:
+                self._environment = quiet_environment(self.environment, self.slurm_conf)
         of_cluster = () if self.cluster is None else ("-M", self.cluster)
         try:
             process = subprocess.Popen(

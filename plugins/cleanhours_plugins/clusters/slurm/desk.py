@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from cleanhours.domain.errors import CleanhoursError, TemporaryError
+from cleanhours.domain.errors import TemporaryError
 from cleanhours.domain.jobs import Action, Applied, Decision, FinishedRun, Job, JobKey, JobState
 from cleanhours.domain.locations import Room
 from cleanhours.domain.plans import FORCED, Plan
 from cleanhours.domain.times import epoch
 from cleanhours.ports import Context
-from cleanhours_plugins.clusters.slurm.acting import orders
+from cleanhours_plugins.clusters.slurm.acting import Orders, orders
 from cleanhours_plugins.clusters.slurm.asking import (
     Remembered,
     Seen,
@@ -37,6 +37,7 @@ from cleanhours_plugins.clusters.slurm.publishing import Publisher
 from cleanhours_plugins.clusters.slurm.recording import folder_of
 from cleanhours_plugins.clusters.slurm.settings import SlurmSettings
 from cleanhours_plugins.clusters.slurm.site import Site
+from cleanhours_plugins.clusters.slurm.telling import tell
 from cleanhours_plugins.clusters.slurm.watchdog import repair_all
 
 log = logging.getLogger(__name__)
@@ -144,53 +145,76 @@ class Desk:
             now = epoch(self._context.clock.now())
             for decision in decisions:
                 self._unwritten.pop(decision.key.uid, None)
-            left = self._settings.changes_per_tick
-            told: dict[int, str] = {}
-            for place in sorted(range(len(decisions)), key=lambda place: _turn(decisions[place])):
+            order = sorted(range(len(decisions)), key=lambda place: _turn(decisions[place]))
+            most = self._settings.changes_per_tick
+            errors, left = self._carry_out([decisions[place] for place in order], now, most)
+            told = dict(zip(order, errors, strict=True))
+            for place in (place for place, error in told.items() if error is None):
                 decision = decisions[place]
-                if left > 0 or _turn(decision)[0] == 0:
-                    told[place], used = self._carry_out(decision, now)
-                    left -= used
-                elif decision.action in {Action.HOLD, Action.REMARK}:
+                if decision.action in {Action.HOLD, Action.REMARK}:
                     self._unwritten[decision.key.uid] = decision
-                    told[place] = ""
                 else:
-                    told[place] = (
-                        f"not done: {self._settings.changes_per_tick} changes a tick (changes_per_tick)"
-                    )
+                    told[place] = f"not done: {most} changes a tick (changes_per_tick)"
             self._catch_up(now, left)
             if self._publisher is not None:
                 self._publisher.publish()
-            return [Applied(decision, told[place]) for place, decision in enumerate(decisions)]
+            return [Applied(decision, told[place] or "") for place, decision in enumerate(decisions)]
 
     def _catch_up(self, now: int, left: int) -> None:
         """Writes down plans of earlier ticks, those that begin first."""
         waiting = sorted(self._unwritten.values(), key=lambda one: one.plan.start)
-        for decision in waiting:
-            if left <= 0:
-                return
-            error, used = self._carry_out(decision, now)
-            left -= max(used, 1)
-            self._unwritten.pop(decision.key.uid, None)
+        errors, _ = self._carry_out(waiting, now, left)
+        for decision, error in zip(waiting, errors, strict=True):
+            if error is not None:
+                self._unwritten.pop(decision.key.uid, None)
             if error:
                 log.warning("not done action=%s job=%s error=%s", decision.action, decision.key.uid, error)
 
-    def _carry_out(self, decision: Decision, now: int) -> tuple[str, int]:
-        """What went wrong, and how many calls it took. Never raises."""
+    def _carry_out(self, decisions: Sequence[Decision], now: int, left: int) -> tuple[list[str | None], int]:
+        """What went wrong with each, in this order, None where no change was left for it; and how many are left now."""
+        errors: list[str | None] = [None] * len(decisions)
+        begun: dict[str, tuple[int, Orders]] = {}
+        for place, decision in enumerate(decisions):
+            if (
+                decision.key.uid in begun
+            ):  # what comes of the first decides whether there is a second to carry out
+                left = left if self._tell(begun, errors) else 0
+            if left <= 0 and _turn(decision)[0] != 0:
+                continue
+            found = self._orders(decision, now)
+            if isinstance(found, Orders):
+                begun[decision.key.uid] = place, found
+                left -= len(found.commands)
+            else:
+                errors[place] = found
+        return errors, left if self._tell(begun, errors) else 0
+
+    def _tell(self, begun: dict[str, tuple[int, Orders]], errors: list[str | None]) -> bool:
+        """Tells Slurm what was begun, notes what went wrong, and begins anew; whether Slurm answers at all."""
+        told, answers = tell(self._slurm.ask, [found.commands for _, found in begun.values()])
+        for (place, found), error in zip(begun.values(), told, strict=True):
+            errors[place] = error
+            if error:
+                self._doubt()
+            else:
+                self._known[found.after.uid] = found.after
+        begun.clear()
+        return answers
+
+    def _orders(self, decision: Decision, now: int) -> Orders | str:
+        """What carries it out; else why that cannot be, or nothing where it is done."""
         known = self._known.get(decision.key.uid)
         if known is None or decision.key.cluster != self.name:
-            return f"no job {decision.key.uid} that waits or runs", 0
+            return f"no job {decision.key.uid} that waits or runs"
         try:
-            found = orders(known, decision, now, self._settings, self._site.requeue_delay_s)
-            if found is None:
-                return "", 0
-            for program, *arguments in found.commands:
-                self._slurm.ask(program, *arguments)
-        except (CleanhoursError, ValueError) as fault:
-            self._asked_at_s = float("-inf")  # it is not as we thought: look again before the next decision
-            return str(fault), 1
-        self._known[found.after.uid] = found.after
-        return "", len(found.commands)
+            return orders(known, decision, now, self._settings, self._site.requeue_delay_s) or ""
+        except ValueError as fault:
+            self._doubt()
+            return str(fault)
+
+    def _doubt(self) -> None:
+        """It is not as we thought: look again before the next decision."""
+        self._asked_at_s = float("-inf")
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
