@@ -40,7 +40,7 @@ check: $(DEV) ## all that must be green: format, lint, types, import contracts, 
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/pytest --cov --cov-report=term $(SIDE_BY_SIDE) --ignore=tests/integration
-	$(BIN)/pytest $(SIDE_BY_SIDE) tests/integration
+	$(BIN)/python -m tools.second_go $(SIDE_BY_SIDE) tests/integration
 
 format: $(DEV) ## put the source into shape, repair what a linter can repair
 	$(BIN)/ruff format .

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kubernetes import client, config
+from urllib3.util import Retry
 
 from cleanhours.domain.times import format_instant, parse_instant
 from cleanhours_plugins.clusters.kubernetes import words
@@ -21,6 +22,10 @@ Object = dict[str, Any]
 DONE: Final = ("Complete", "Failed")
 _PAGE: Final = 500
 _MERGE: Final = "application/merge-patch+json"
+_PATIENCE: Final = Retry(
+    10, read=0, status_forcelist=(429, 503), allowed_methods=None, backoff_factor=0.2, raise_on_status=False
+)
+"""A server that just came back fills its caches and refuses before it looked at a request: 429, as to any client."""
 
 
 class Server:
@@ -41,7 +46,9 @@ class Server:
         """The answer; fails the test where that is a refusal."""
         text = None if body is None else json.dumps(body)
         headers = {**self._headers, "Content-Type": kind}
-        answer = self._pool.request(method, self._url + path, body=text, headers=headers, timeout=60.0)
+        answer = self._pool.request(
+            method, self._url + path, body=text, headers=headers, timeout=60.0, retries=_PATIENCE
+        )
         assert answer.status < 300, f"{method} {path}: {answer.status} {answer.data[:500]!r}"
         found: Object = json.loads(answer.data)
         return found

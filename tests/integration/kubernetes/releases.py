@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,10 @@ from typing import Final
 
 import pytest
 
+from cleanhours_plugins.clusters.kubernetes import words
 from tests.integration.kubernetes.chart import CHART, Helm, Object, objects_of
 from tests.integration.kubernetes.control_plane import ControlPlane
+from tests.integration.kubernetes.worlds import wait
 
 LASTING: Final = ("--set", "persistence.enabled=false", "--set-string", "podAnnotations.test/run-for=1h")
 """A pretended Pod of a Deployment would end after a second otherwise, and a claim would never be bound."""
@@ -76,6 +79,29 @@ def installed(plane: ControlPlane, helm: Helm, *options: str) -> Iterator[Releas
             yield release
         finally:
             helm.run("uninstall", release.name, "-n", namespace, "--no-hooks", "--ignore-not-found")
+            wait(lambda: policies_left(plane) or not admission_of(plane, namespace))
+
+
+def policies_left(plane: ControlPlane) -> bool:
+    """Whether another release's admission is there, and may be at work."""
+    return bool(plane.get("mutatingadmissionpolicies,validatingadmissionpolicies")["items"])
+
+
+def admission_of(plane: ControlPlane, namespace: str) -> set[str]:
+    """What is done at once to Jobs of a namespace. A server hears of policies some time after they were made, or taken away."""
+
+    def created(delay: str) -> str:
+        wishes = {words.PREFIX + "max-delay": delay}
+        pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "none"}]}
+        job = {
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "probe", "annotations": wishes},
+            "spec": {"template": {"spec": pod}},
+        }  # fmt: skip
+        flags = ("--dry-run=server", "-o", "json", "-n", namespace)
+        return plane.kubectl("create", "-f", "-", *flags, input=json.dumps(job), check=False)
+
+    held, refused = words.STATE in created("1h"), "max-delay: found 'soon'" in created("soon")
+    return {name for name, so in (("held", held), ("refused", refused)) if so}
 
 
 @pytest.fixture(name="helm", scope="module", params=["helm3", "helm4"])

@@ -50,7 +50,8 @@ def test_a_controller_outlives_the_api_server_and_etcd(plane: ControlPlane, tmp_
             dead_until = now() + timedelta(seconds=2 * EVERY_S)
             wait(lambda until=dead_until: now() >= until)  # type: ignore[misc]
             plane.start(name)
-            wait(lambda: "ok" in plane.kubectl("get", "--raw", "/readyz", check=False))
+            # whole: a server whose etcd is away lists each part that is ok
+            wait(lambda: "ok" == plane.kubectl("get", "--raw", "/readyz", check=False).strip())
 
         wait(lambda: any(due > now() for due in dues) or all_over(lives_of(server, NAMESPACE).values()), 120)
         late = [held_job("late", due_at(now() + timedelta(seconds=4), RUN, MARGIN))]
@@ -64,4 +65,6 @@ def test_a_controller_outlives_the_api_server_and_etcd(plane: ControlPlane, tmp_
         assert [] == [fault for life in lives.values() for fault in life.faults]
         for job in server.items(jobs_of(NAMESPACE)):
             assert words.Mark.RELEASED.value == job["metadata"]["annotations"][words.STATE]
-            assert "deadline-only" == json.loads(job["metadata"]["annotations"][words.PLAN])["reason"]
+            reason = json.loads(job["metadata"]["annotations"][words.PLAN])["reason"]
+            # who fell due while nobody answered was late to start, not late to finish
+            assert reason in {"deadline-only", "no-slack"}

@@ -14,7 +14,7 @@ from tests.flow.command_line import Shell
 from tests.integration.kubernetes.chart import Helm, Object, granted_rows, is_hook
 from tests.integration.kubernetes.control_plane import ControlPlane
 from tests.integration.kubernetes.product import CLEAN, DIRTY, Product, write_grid
-from tests.integration.kubernetes.releases import LASTING, Release, installed
+from tests.integration.kubernetes.releases import LASTING, Release, admission_of, installed
 from tests.integration.kubernetes.worlds import Surroundings, World, wait
 
 pytestmark = pytest.mark.integration
@@ -105,11 +105,12 @@ def test_every_right_is_used_or_named_and_nothing_is_asked_for_in_vain(
 
 def live(product: Product) -> None:
     """A Job that starts elsewhere, one that is paused and resumed, a CronJob's child, and one with a volume."""
+    owner = product.owner
+    wait(lambda: {"held", "refused"} == admission_of(owner.plane, owner.namespace))
     write_grid(
         product.folder / "grid.csv",
         DE=[DIRTY] * 14 + [CLEAN] * 5 + [DIRTY] * 10 + [CLEAN] * 10 + [DIRTY], FR=[DIRTY] * 8 + [CLEAN] * 60 + [DIRTY],
     )  # fmt: skip
-    owner = product.owner
     unheld = {"mark": None, "suspend": False}
     usual = {"max-delay": "2m", "duration": "4s", "power": "1000W"}
     owner.apply("away", "2s", {**usual, "locations": "de,fr"}, **unheld)  # type: ignore[arg-type]

@@ -317,6 +317,7 @@ def test_a_controller_on_either_side_leaves_it_alone_the_second_time(europe: Two
     job = only_job(europe.wrapper("--carbon", "max-delay=12h locations=de,se", *WORK)[0])
     waits_on(europe.beta, job, this_hour() + 3 * HOUR)
     tick_on(europe, side)
+    waits_on(europe.beta, job, this_hour() + 3 * HOUR)
     before = here(europe.beta, job), here(europe.alpha, job)[0]
 
     tick_on(europe, side)

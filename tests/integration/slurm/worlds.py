@@ -35,8 +35,12 @@ def now() -> int:
     return int(SystemClock().now().timestamp())
 
 
+_FIRST_HOUR = now() // HOUR * HOUR
+
+
 def this_hour() -> int:
-    return now() // HOUR * HOUR
+    """The hour in which these tests began: a forecast's first, also for a test that lasts into the next one."""
+    return _FIRST_HOUR
 
 
 def clean_hour() -> int:
