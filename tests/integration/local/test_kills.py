@@ -207,7 +207,7 @@ def test_supervisors_killed_at_any_time_lose_nothing_and_repeat_nothing(world: W
         world.release(key)
     for _ in range(8):
         time.sleep(dice.uniform(0, 0.04))
-        found = [pid for pid in processes_with(str(world.local.folder), "local.supervisor") if not leads(pid)]
+        found = supervisors(world)
         if found:
             kill(dice.choice(found), signal.SIGKILL)
     age_claims(world)
@@ -237,12 +237,19 @@ def test_a_machine_that_restarted_fails_what_ran_and_starts_what_had_not(world: 
     assert JobState.SUCCEEDED == world.over(waits).state
 
 
-def leads(pid: int) -> bool:
-    """A fork that is about to become a command: it looks like its supervisor, but leads a session."""
+def supervisors(world: World) -> list[int]:
+    """Without forks of theirs, which look alike until they become their commands: to kill one is to kill a job."""
+    alike = processes_with(str(world.local.folder), "local.supervisor")
+    return [pid for pid in alike if (kin := kinship(pid)) and kin[0] not in alike and kin[1] != pid]
+
+
+def kinship(pid: int) -> tuple[int, int] | None:
+    """Its parent and its session; None where it is gone."""
     try:
-        return os.getsid(pid) == pid
-    except ProcessLookupError:
-        return True
+        words = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(words[1]), int(words[3])
 
 
 def age_claims(world: World) -> None:
