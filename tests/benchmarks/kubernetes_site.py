@@ -22,6 +22,7 @@ from pathlib import Path
 from cleanhours.adapters.clock import SystemClock
 from cleanhours.domain.times import format_instant, parse_instant
 from cleanhours.http import Session
+from tests.conftest import REPOSITORY
 from tests.integration.kubernetes.control_plane import ControlPlane, installed, started_control_plane
 from tests.integration.kubernetes.crowds import Object, Server, held_job, jobs_of
 
@@ -49,6 +50,10 @@ chain = ["csv:{grid}"]
 listen = "127.0.0.1:{port}"
 """
 UNPACED = "qps = 1000\nburst = 10000"
+MALLOC = dict(
+    re.findall(r"^ +(MALLOC_\w+)=(\d+)", (REPOSITORY / "deploy" / "Dockerfile").read_text("utf-8"), re.M)
+)
+"""What the image tells the C library about memory."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ class Site:
         command = [sys.executable, "-m", "tests.benchmarks.kubernetes_controller", str(folder / "state")]
         environment = {name: text for name, text in os.environ.items() if not name.startswith("CLEANHOURS_")}
         environment |= {"PYTHONPATH": str(Path.cwd()), "HOME": str(folder), "NO_COLOR": "1"}
-        environment |= {"MALLOC_ARENA_MAX": "2"}  # as in the image
+        environment |= MALLOC
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from cleanhours_plugins.clusters.kubernetes.asking import Object, Query, Question, ask, open_watch
+from cleanhours_plugins.clusters.kubernetes.asking import Object, Query, Question, ask, ask_list, open_watch
 from cleanhours_plugins.clusters.kubernetes.connecting import Connection, find_connection
 from cleanhours_plugins.clusters.kubernetes.errors import ApiError, Gone, Missing, Unreachable
 from cleanhours_plugins.clusters.kubernetes.keeping import Count, count_nothing
+from cleanhours_plugins.clusters.kubernetes.listing import Listing
 from cleanhours_plugins.clusters.kubernetes.pacing import Pace
 from cleanhours_plugins.clusters.kubernetes.streaming import Watch
 
@@ -20,22 +22,27 @@ TIMEOUT_S: Final = 30.0
 WATCH_GRACE_S: Final = 15.0
 """The server ends a watch when its time is up; so much later, it is silent because it is gone."""
 PAGE_OBJECTS: Final = 250
-"""Costs a server few of its seats, and us the memory of one page, which is ten times its text."""
+"""Costs a server few of its seats, and us the text of one page."""
 _POLITE_READS: Final = 2
 """How often a read is repeated that was answered 429: nothing was done, and a list need not begin anew."""
 _PATCH: Final = "application/merge-patch+json"
 REQUESTS: Final = "api_requests_total"
+Answer = TypeVar("Answer")
 _VERBS: Final = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch"}
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of a collection's objects, as the server wrote them; `resource_version` is the whole collection's."""
+    """Some of a collection's objects, as the server wrote them: to be gone through once, before the next page is asked for."""
 
-    items: list[Object]
-    resource_version: str
+    items: Listing
     fresh: bool = False
     """The first page of a list, or of one that had to begin anew: what earlier pages said does not count."""
+
+    @property
+    def resource_version(self) -> str:
+        """The whole collection's. What was not gone through by then is skipped."""
+        return str(self.items.metadata.get("resourceVersion") or "")
 
 
 def connect(kubeconfig: Path | None = None, context: str | None = None, count: Count = count_nothing) -> Api:
@@ -122,19 +129,10 @@ class Api:
 
     def get(self, path: str, query: Query | None = None) -> Object:
         """Read an object or a whole collection. Asked once more where the connection broke, and after a 429."""
-        polite = _POLITE_READS
-        while True:
-            if self._pace is not None:
-                self._pace.wait_out()
-            try:
-                return self._ask(Question("GET", path, query, repeatable=True))
-            except Unreachable as error:
-                if error.status != 429 or self._pace is None or not polite:
-                    raise
-                polite -= 1
+        return self._politely(Question("GET", path, query, repeatable=True), ask)
 
     def pages(self, path: str, query: Query | None = None, limit: int = PAGE_OBJECTS) -> Iterator[Page]:
-        """Read a collection, `limit` objects at a time, all as of one instant; only one page is kept in memory.
+        """Read a collection, `limit` objects at a time, all as of one instant; of one page the text is kept in memory.
 
         A list whose continue token is too old (410) begins anew, with a page that is `fresh`; twice, then Gone.
         """
@@ -145,16 +143,15 @@ class Api:
             if token:
                 asked["continue"] = token
             try:
-                answer = self.get(path, asked)
+                found = self._politely(Question("GET", path, asked, repeatable=True), ask_list)
             except Gone:
                 if not token or not anew:
                     raise
                 anew, token = anew - 1, ""
                 continue
-            meta = answer.get("metadata") or {}
-            fresh, token = not token, str(meta.get("continue") or "")
-            yield Page(answer.get("items") or [], str(meta.get("resourceVersion") or ""), fresh)
-            del answer
+            yield Page(found, fresh=not token)
+            token = str(found.metadata.get("continue") or "")
+            del found
             if not token:
                 return
 
@@ -202,16 +199,29 @@ class Api:
         """Close the idle connections, of all views of this door; the next request opens new ones."""
         self._connection.pool.clear()
 
+    def _politely(self, question: Question, how: Callable[[Connection, Question, float], Answer]) -> Answer:
+        polite = _POLITE_READS
+        while True:
+            if self._pace is not None:
+                self._pace.wait_out()
+            try:
+                return self._ask(question, how)
+            except Unreachable as error:
+                if error.status != 429 or self._pace is None or not polite:
+                    raise
+                polite -= 1
+
     def _write(self, verb: str, path: str, body: Object, kind: str = "application/json") -> Object:
         if self._pace is not None:
             self._pace.wait()
         versioned = bool((body.get("metadata") or {}).get("resourceVersion"))
-        return self._ask(Question(verb, path, None, body, kind, versioned and verb != "POST"), self._fence)
+        question = Question(verb, path, None, body, kind, versioned and verb != "POST")
+        return self._ask(question, partial(ask, fence=self._fence))
 
-    def _ask(self, question: Question, fence: Callable[[], bool] | None = None) -> Object:
+    def _ask(self, question: Question, how: Callable[[Connection, Question, float], Answer]) -> Answer:
         outcome = "ok"
         try:
-            return ask(self._connection, question, self._timeout_s, fence)
+            return how(self._connection, question, self._timeout_s)
         except ApiError as error:
             outcome = type(error).__name__.lower()
             if error.status == 429 and isinstance(error, Unreachable) and self._pace is not None:

@@ -18,6 +18,7 @@ from cleanhours_plugins.clusters.kubernetes.errors import (
     error_of,
     shown,
 )
+from cleanhours_plugins.clusters.kubernetes.listing import Listing
 from cleanhours_plugins.clusters.kubernetes.streaming import Watch
 
 CONNECT_TIMEOUT_S: Final = 3.05
@@ -53,13 +54,27 @@ def ask(
     Raises:
         ApiError: named for what happens next.
     """
+    return _read(question, *_answer(connection, question, timeout_s, fence))
+
+
+def ask_list(connection: Connection, question: Question, timeout_s: float) -> Listing:
+    """The same for a collection, whose answer is read when it is gone through. Raises as `ask`."""
+    status, headers, body = _answer(connection, question, timeout_s)
+    _check(question, status, headers, body)
+    return Listing(body, f"{question.verb} {question.path}")
+
+
+def _answer(
+    connection: Connection, question: Question, timeout_s: float, fence: Callable[[], bool] | None = None
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Status, headers and body. Raises ApiError where there is no answer."""
     trouble: Exception | None = None
     for _ in range(2 if question.repeatable else 1):
         if fence is not None and not fence():
             raise Fenced(f"{question.verb} {question.path}: not sent, for another controller may lead by now")
         try:
             response = _send(connection, question, timeout_s)
-            return _read(question, response.status, response.headers, response.data)
+            return response.status, response.headers, response.data
         except connection.resets as error:
             trouble = error
         except connection.failures as error:
@@ -102,10 +117,15 @@ def _send(connection: Connection, question: Question, timeout_s: float, *, strea
     )
 
 
-def _read(question: Question, status: int, headers: Mapping[str, str], body: bytes) -> Object:
+def _check(question: Question, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Raises the ApiError that a refusal is."""
     if not 200 <= status < 300:
         lowered = {name.lower(): value for name, value in headers.items()}
         raise error_of(question.verb, question.path, status, lowered, body)
+
+
+def _read(question: Question, status: int, headers: Mapping[str, str], body: bytes) -> Object:
+    _check(question, status, headers, body)
     try:
         answer = json.loads(body)
     except ValueError:
