@@ -51,7 +51,9 @@ listen = "127.0.0.1:{port}"
 """
 UNPACED = "qps = 1000\nburst = 10000"
 MALLOC = dict(
-    re.findall(r"^ +(MALLOC_\w+)=(\d+)", (REPOSITORY / "deploy" / "Dockerfile").read_text("utf-8"), re.M)
+    re.findall(
+        r"^ +(MALLOC_\w+)=(\d+)", (REPOSITORY / "deploy" / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    )
 )
 """What the image tells the C library about memory."""
 
