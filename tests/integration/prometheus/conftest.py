@@ -24,6 +24,7 @@ from tests.integration.prometheus.server import (
     started,
 )
 from tests.integration.prometheus.week import (
+    STEP,
     Week,
     grams,
     more_than_a_week_ago,
@@ -33,6 +34,7 @@ from tests.integration.prometheus.week import (
 )
 
 DAY = timedelta(days=1)
+BLOCK_S = 7200
 RULES = SHIPPED / "cleanhours.rules.yaml"
 
 
@@ -82,6 +84,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             server.stop()
 
 
+def _recordable(begin: datetime) -> float:
+    """promtool makes blocks of two hours; where none of its evaluations falls into the first, it makes no other either."""
+    left = BLOCK_S - begin.timestamp() % BLOCK_S
+    return begin.timestamp() + (left if left < STEP.total_seconds() else 0)
+
+
 def _compare_forecasts(week: Week) -> None:
     """Of both zones a forecast for each lead, and what came: a quarter more."""
     begin = week.now - 2 * DAY
@@ -104,7 +112,7 @@ def _record(folder: Path, stretches: list[tuple[datetime, datetime]]) -> None:
         for begin, end in stretches:
             promtool(
                 "tsdb", "create-blocks-from", "rules", f"--url={looking.url}", f"--output-dir={recorded}",
-                f"--start={begin.timestamp():.0f}", f"--end={end.timestamp():.0f}", "--eval-interval=4m", str(RULES),
+                f"--start={_recordable(begin):.0f}", f"--end={end.timestamp():.0f}", "--eval-interval=4m", str(RULES),
             )  # fmt: skip
     # not before it has ended: a server that finds blocks in its folder begins to join them with its own
     for block in recorded.iterdir():
