@@ -37,12 +37,11 @@ def exact(setting: float) -> Fraction:
     return Fraction(str(setting))
 
 
-def replays_of(
+def draws_of(
     run: FinishedRun, parts: Sequence[Piece], moves: Sequence[EnergySlice], locations: Mapping[str, Location]
 ) -> list[list[Draw]]:
     """Baseline, delayed, relocated, paused: the last is what was. Scaling changes nothing yet, capping is `uncapping`'s."""
-    names = {run.home, *(segment.location for segment in run.segments)}
-    sites = {name: (locations[name].zone, exact(locations[name].pue)) for name in names}
+    sites = sites_of(run, locations)
     zone, pue = sites[run.home]
     at_once = microseconds(released_from(run.request))
     track = stretches(run)
@@ -63,6 +62,12 @@ def replays_of(
         relocated.append(Draw(move.millijoules, sites[end][0], _ONE, closed_up, closed_up))
         actual.append(Draw(move.millijoules, sites[end][0], _ONE, when, when))
     return [baseline, delayed, relocated, actual, actual, actual]
+
+
+def sites_of(run: FinishedRun, locations: Mapping[str, Location]) -> dict[str, tuple[str, Fraction]]:
+    """Grid zone and overhead (PUE) of home and of each location at which it ran."""
+    names = {run.home, *(segment.location for segment in run.segments)}
+    return {name: (locations[name].zone, exact(locations[name].pue)) for name in names}
 
 
 def transfers(run: FinishedRun, kwh_per_gb: float) -> list[EnergySlice]:

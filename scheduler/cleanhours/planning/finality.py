@@ -11,7 +11,8 @@ from cleanhours.domain.accounts import Settled
 from cleanhours.domain.intensity import Kind
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.domain.times import format_instant
-from cleanhours.planning.replaying import Grid, Interval, instant_at
+from cleanhours.planning.grids import Grid, Interval
+from cleanhours.planning.replaying import instant_at
 
 TYPICAL_AFTER: Final = timedelta(days=7)
 """So long after a run its actual intensity may still be published; then it is closed on typical values."""

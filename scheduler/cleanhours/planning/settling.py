@@ -11,29 +11,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import chain
 
 from cleanhours.domain.accounts import Cause, Entry, IntensityUsed, MethodShare, Settled
 from cleanhours.domain.deadlines import released_from
-from cleanhours.domain.energy import EnergyProfile, EnergySlice, Method
+from cleanhours.domain.energy import EnergyProfile, Method
 from cleanhours.domain.errors import ConfigurationError, SeriesError
 from cleanhours.domain.intensity import IntensitySeries, Measure
 from cleanhours.domain.jobs import FinishedRun, JobState
 from cleanhours.domain.locations import Location
-from cleanhours.planning.counterfactuals import Draw, replays_of, transfers, without_transfers
+from cleanhours.planning.counterfactuals import transfers, without_transfers
 from cleanhours.planning.finality import TYPICAL_AFTER, NotYet, state_of
-from cleanhours.planning.replaying import (
-    Grid,
-    Piece,
-    apportion,
-    grid_of,
-    instant_at,
-    microseconds,
-    pieces,
-    stretches,
+from cleanhours.planning.grids import Grid, grid_of
+from cleanhours.planning.lots import Bulk, cut
+from cleanhours.planning.replaying import Piece, apportion, instant_at, microseconds, stretches
+from cleanhours.planning.uncapping import cap_of
+from cleanhours.planning.weighing import (
+    emissions_on,
+    replays_of,
+    sums_of,
+    touched_by,
+    touched_by_any,
+    used_over,
+    with_pue,
 )
-from cleanhours.planning.uncapping import cap_kept, cap_of, without_cap
-from cleanhours.planning.weighing import emissions_on, intervals_of, shared, sums_of, used_by, with_pue
 
 
 def spans(run: FinishedRun, locations: Mapping[str, Location]) -> dict[str, tuple[datetime, datetime]]:
@@ -136,13 +136,14 @@ def weigh(
     With None for `typical_after`, typical values never do.
     """
     _check_known([run.home, *(segment.location for segment in run.segments)], locations)
-    profile = without_transfers(profile)
+    if run.request.data_bytes:
+        profile = without_transfers(profile)
     moves = transfers(run, transfer_kwh_per_gb)
-    parts = pieces(run, profile)
-    replays = shared(_replays(run, profile, parts, moves, locations))
+    cutting = cut(run, profile)
+    replays = replays_of(run, profile, cutting, moves, locations)
     grids = {zone: grid_of(series) for zone, series in actuals.items()}
-    distinct = {id(replay): replay for replay in replays}.values()
-    used = intervals_of(chain.from_iterable(distinct))
+    touched = {id(replay): touched_by(replay) for replay in {id(one): one for one in replays}.values()}
+    used = touched_by_any(touched.values())
     state = state_of(run, used, grids, now, final_after, typical_after)
     if isinstance(state, NotYet):
         return state
@@ -151,28 +152,13 @@ def weigh(
         settled=state,
         measure=_measure(grids),
         providers=tuple(sorted({grid.provider for grid in grids.values()})),
-        location=_main_location(parts),
+        location=_main_location(run, *cutting),
         profile=replace(profile, slices=(*profile.slices, *moves)) if moves else profile,
         micrograms=sums_of(replays, emissions_on(grids)),
         millijoules=sums_of(replays, with_pue),
-        intensity=used_by(replays[-1], grids),
-        baseline_intensity=used_by(replays[0], grids),
+        intensity=used_over(touched[id(replays[-1])], grids),
+        baseline_intensity=used_over(touched[id(replays[0])], grids),
     )
-
-
-def _replays(
-    run: FinishedRun,
-    profile: EnergyProfile,
-    parts: Sequence[Piece],
-    moves: Sequence[EnergySlice],
-    locations: Mapping[str, Location],
-) -> list[list[Draw]]:
-    """From the baseline to what was; all but the last as they would have been without a cap that was kept."""
-    replays, cap = replays_of(run, parts, moves, locations), cap_of(run)
-    if cap is None or not cap_kept(run, profile):
-        return replays
-    free, freely = without_cap(run, profile, cap)
-    return [*replays_of(free, pieces(free, freely), moves, locations)[:-1], replays[-1]]
 
 
 def by_cause(amounts: Sequence[int]) -> dict[Cause, int]:
@@ -182,11 +168,15 @@ def by_cause(amounts: Sequence[int]) -> dict[Cause, int]:
 
 def _shares(profile: EnergyProfile, emissions: int, baseline: int) -> tuple[MethodShare, ...]:
     """Grams split in proportion to joules: a method's slice of the energy is its slice of the emissions."""
+    drawn: dict[tuple[Method, str], int] = {}
+    for part in profile.slices:
+        by = part.method, part.meter
+        drawn[by] = drawn.get(by, 0) + part.millijoules
     known: dict[Method, int] = {}
     named: dict[Method, set[str]] = {}
-    for part in profile.slices:
-        known[part.method] = known.get(part.method, 0) + part.millijoules
-        named.setdefault(part.method, set()).add(part.meter)
+    for (method, meter), millijoules in drawn.items():
+        known[method] = known.get(method, 0) + millijoules
+        named.setdefault(method, set()).add(meter)
     methods = [method for method in Method if method in known]
     energy = [known[method] for method in methods]
     meters = [tuple(sorted(named[method])) for method in methods]
@@ -196,11 +186,14 @@ def _shares(profile: EnergyProfile, emissions: int, baseline: int) -> tuple[Meth
     return tuple(MethodShare(*row) for row in rows)
 
 
-def _main_location(parts: Sequence[Piece]) -> str:
+def _main_location(run: FinishedRun, bulk: Bulk | None, parts: Sequence[Piece]) -> str:
     """Where most of the energy was drawn, the first of equals: a row wears one location."""
-    drawn: dict[str, int] = {}
+    drawn = dict.fromkeys((segment.location for segment in run.segments), 0)
     for part in parts:
-        drawn[part.location] = drawn.get(part.location, 0) + part.millijoules
+        drawn[part.location] += part.millijoules
+    if bulk is not None and len(drawn) > 1:
+        for index, segment in enumerate(run.segments):
+            drawn[segment.location] += int(bulk.millijoules[bulk.segments == index].sum())
     return max(drawn, key=lambda name: drawn[name])
 
 

@@ -10,7 +10,8 @@ from typing import Final
 from cleanhours.domain.caps import Cap
 from cleanhours.domain.energy import ENOUGH, Component, EnergyProfile, EnergySlice, Method
 from cleanhours.domain.jobs import FinishedRun, RunSegment
-from cleanhours.planning.replaying import instant_at, microseconds, nearest, stretches, union
+from cleanhours.planning.grids import union
+from cleanhours.planning.replaying import instant_at, microseconds, nearest, stretches
 
 _SEEN: Final = frozenset({Method.MEASURED, Method.SLURM, Method.SELF_REPORTED})
 

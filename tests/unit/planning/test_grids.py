@@ -7,11 +7,13 @@ import weakref
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanhours.domain.intensity import IntensitySeries, Kind
-from cleanhours.planning.replaying import Grid, grid_of, instant_at, microseconds
+from cleanhours.planning.grids import Grid, grid_of
+from cleanhours.planning.replaying import instant_at, microseconds
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -89,3 +91,32 @@ def test_whole_steps_are_shared_by_all_runs_that_used_them() -> None:
 
     assert [True] * 3 == [mine is yours for mine, yours in zip(one[1:-1], other[1:-1], strict=True)]
     assert one[0] != other[0]
+
+
+@given(st.lists(asked(), min_size=1, max_size=5))
+def test_integrals_of_many_are_the_integrals_of_each(
+    questions: list[tuple[list[tuple[int, Kind]], int, int]],
+) -> None:
+    values = max((values for values, _, _ in questions), key=len)
+    grid = Grid(series_of(values))
+    starts, ends = (np.array(column, np.int64) for column in zip(*(q[1:] for q in questions), strict=True))
+
+    found = grid.integrals(starts, ends)
+
+    assert found is not None
+    assert [grid.integral(start, end) for start, end in zip(starts, ends, strict=True)] == found.tolist()
+
+
+def test_integrals_that_outgrow_64_bits_are_not_told() -> None:
+    """A year of 400 g/kWh: sums from its beginning on leave 64 bits behind, those of a few hours do not."""
+    days = [T0 + n * timedelta(days=1) for n in range(365)]
+    series = IntensitySeries.of("GB", days, [400 + n % 2 for n in range(365)], step=timedelta(days=1))
+    grid = Grid(series)
+    hour = 3600 * SECOND
+    starts = np.array([FIRST + n * 24 * hour + 20 * hour for n in range(364)], np.int64)
+
+    short, long = (grid.integrals(starts, starts + lasting * hour) for lasting in (6, 7))
+
+    assert short is not None
+    assert [grid.integral(start, start + 6 * hour) for start in starts.tolist()] == short.tolist()
+    assert long is None
