@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cleanhours.control.settling import LONGEST_PATIENCE, PATIENCE, Settler
+from cleanhours.control.measuring import LONGEST_PATIENCE, PATIENCE
+from cleanhours.control.settling import Settler
 from cleanhours.domain.energy import EnergyProfile
 from cleanhours.domain.errors import TemporaryError
 from cleanhours.domain.jobs import FinishedRun
@@ -73,7 +74,7 @@ def test_nobody_is_waited_for_longer_than_that() -> None:
 
     (row,) = stage.ledger.current()
     assert row.emissions_ug is None
-    assert "no meter knew its energy" == row.unmeasured
+    assert "no meter knew its energy: away: nobody answers" == row.unmeasured
 
 
 def test_a_controller_that_begins_again_and_again_settles_at_last() -> None:

@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cleanhours.control.history import History
+from cleanhours.control.measuring import Measured, Measuring
 from cleanhours.control.reconciling import World
+from cleanhours.control.troubles import Troubles
 from cleanhours.domain.accounts import Beside, Entry, Settled
-from cleanhours.domain.energy import Component, EnergyProfile
+from cleanhours.domain.energy import EnergyProfile
 from cleanhours.domain.errors import CleanhoursError, SeriesError, TemporaryError, UnknownZone
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.jobs import FinishedRun, RunKey
 from cleanhours.planning.besides import beside_of, unknown_beside
 from cleanhours.planning.finality import TYPICAL_AFTER, NotYet
-from cleanhours.planning.metering import combine
 from cleanhours.planning.settling import settle, spans, weigh
 from cleanhours.ports import Meter, Outlook
 
@@ -29,11 +30,8 @@ LOOK_BACK: Final = timedelta(days=14)
 OVERLAP: Final = timedelta(hours=1)
 """Asked again each time, so that a run noted late, or by a clock that was stepped, is not missed."""
 
-PATIENCE: Final = timedelta(minutes=10)
-"""How long a meter may ask for more time, from when it is first asked, before the run is settled without it."""
-
-LONGEST_PATIENCE: Final = timedelta(days=1)
-"""From a run's end, whoever asks: a controller that is started again and again asks for the first time each time."""
+RETRY: Final = timedelta(minutes=30)
+"""After it a run is tried again that could not be settled, or whose row could not be written."""
 
 
 @dataclass(slots=True)
@@ -46,17 +44,21 @@ class Settler:
     resettle: timedelta = timedelta(hours=1)
     beside: Outlook | None = None
     """Where the intensity in a second measure is asked for, which is settled beside the account."""
-    _since: datetime | None = None
+    _since: dict[str, datetime] = field(default_factory=dict)
+    """Up to when each cluster told what finished there."""
     _kept: frozenset[RunKey] = frozenset()
     """Of what clusters still show, the runs that are known to have a row: nobody asks for them again."""
     _open: dict[RunKey, FinishedRun] = field(default_factory=dict)
-    _profiles: dict[RunKey, EnergyProfile] = field(default_factory=dict)
+    _measured: dict[RunKey, Measured] = field(default_factory=dict)
     _retry: dict[RunKey, datetime] = field(default_factory=dict)
-    _first_asked: dict[RunKey, datetime] = field(default_factory=dict)
     _next_resettling: datetime | None = None
-    _said: set[str] = field(default_factory=set)
+    _troubles: Troubles = field(default_factory=lambda: Troubles(log))
+    _measuring: Measuring = field(init=False)
     _silent: set[str] = field(default_factory=set)
     """Zones of which the second measure was not told: nobody's account waits to hear that again for each run."""
+
+    def __post_init__(self) -> None:
+        self._measuring = Measuring(self._troubles)
 
     @property
     def open_runs(self) -> tuple[FinishedRun, ...]:
@@ -68,50 +70,65 @@ class Settler:
         now = self.world.clock.now()
         try:
             self._collect(now)
-            written = self._record(self._settle_open(now))
+            written = self._settle_open(now)
             if self._next_resettling is None or now >= self._next_resettling:
-                written += self._record(self._settle_again(now))
+                written += [entry for entry in self._settle_again(now) if self._write(entry)]
                 self._next_resettling = now + self.resettle
         except TemporaryError as fault:
-            self._say("ledger", f"settlement waits: {fault}")
+            self._troubles.say("ledger", "away", "settlement waits: %s", fault)
             return []
-        self._said.discard("ledger")
+        self._troubles.well("ledger")
         return written
 
     def _collect(self, now: datetime) -> None:
-        since = now - LOOK_BACK if self._since is None else min(self._since, now) - OVERLAP
+        """What each cluster tells; one that does not answer is asked again for all that it did not tell."""
         runs: dict[RunKey, FinishedRun] = {}
         for cluster in self.world.clusters:
+            last = self._since.get(cluster.name)
+            since = now - LOOK_BACK if last is None else min(last, now) - OVERLAP
             try:
                 runs |= {run.key: run for run in cluster.finished(since)}
             except (CleanhoursError, OSError) as fault:
-                self._say(cluster.name, f"finished runs not read cluster={cluster.name} error={fault}")
-                return
+                message = "finished runs not read cluster=%s error=%s"
+                self._troubles.say(cluster.name, fault, message, cluster.name, fault)
+            else:
+                self._since[cluster.name] = now
+                self._troubles.well(cluster.name)
         fresh = [key for key in runs if key not in self._open and key not in self._kept]
         known = self.world.ledger.known(fresh) if fresh else frozenset()
         self._kept = frozenset(self._kept & runs.keys()) | known
         for key in fresh:
             if key not in known:
                 self._open[key] = runs[key]
-        self._since = now
 
-    def _settle_open(self, now: datetime) -> Iterable[Entry]:
+    def _settle_open(self, now: datetime) -> list[Entry]:
         self._silent.clear()
+        written = []
         for key, run in list(self._open.items()):
             if self._retry.get(key, now) > now:
                 continue
-            profile = self._measure(run, now)
-            if profile is None:
+            entry = self._settled(run, now)
+            if isinstance(entry, datetime):
+                self._retry[key] = entry
                 continue
-            entry = self._entry(run, profile, now)
-            if isinstance(entry, NotYet):
-                self._retry[key] = entry.until
-                self._profiles[key] = profile
+            new = self._write(entry)
+            if new is None:
                 continue
-            yield entry
+            if new:
+                written.append(entry)
             self.history.forget(run)  # only now is its row there to be asked for
-            for kept in (self._open, self._profiles, self._retry, self._first_asked):
+            for kept in (self._open, self._measured, self._retry):
                 kept.pop(key, None)
+        return written
+
+    def _settled(self, run: FinishedRun, now: datetime) -> Entry | datetime:
+        """Its account, or when to ask again. Meters are asked once."""
+        measured = self._measured.get(run.key) or self._measuring.measure(self.meters, run, now)
+        if isinstance(measured, datetime):
+            return measured
+        self._measured[run.key] = measured
+        entry = self._entry(run, measured.profile, now, measured.why)
+        return entry.until if isinstance(entry, NotYet) else entry
 
     def _settle_again(self, now: datetime) -> Iterable[Entry]:
         """The oldest first: what is not published yet of a young run was asked for of all older ones before."""
@@ -125,33 +142,25 @@ class Settler:
             if isinstance(entry, Entry):
                 yield entry if self.beside is not None else replace(entry, beside=old.beside)
 
-    def _record(self, entries: Iterable[Entry]) -> list[Entry]:
-        return [
-            entry for entry in entries if self.world.leadership.may_act() and self.world.ledger.record(entry)
-        ]
+    def _write(self, entry: Entry) -> bool | None:
+        """Whether the ledger did not have it; None where it was not written, which keeps no other from being.
 
-    def _measure(self, run: FinishedRun, now: datetime) -> EnergyProfile | None:
-        """The combined profile; None while a meter asks for patience."""
-        if run.key in self._profiles:
-            return self._profiles[run.key]
-        found: list[tuple[str, EnergyProfile]] = []
-        for meter in self.meters:
-            try:
-                found.append((meter.name, meter.energy(run)))
-            except TemporaryError as fault:
-                if self._patient(run, now):
-                    self._retry[run.key] = now + fault.delay
-                    return None
-                self._say(meter.name, f"meter gave up meter={meter.name} run={run.name} error={fault}")
-            except (CleanhoursError, OSError) as fault:
-                self._say(meter.name, f"meter failed meter={meter.name} run={run.name} error={fault}")
-        return combine(found, needed=(Component.GPU,) if run.allocated.gpus else ())
+        Raises TemporaryError.
+        """
+        run = entry.run
+        try:
+            return self.world.ledger.record(entry) if self.world.leadership.may_act() else None
+        except TemporaryError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever is wrong with this one
+            message = "row not written run=%s error=%s"
+            self._troubles.say(f"run {run.key}", fault, message, run.name, fault, unforeseen=True)
+            self._retry[run.key] = entry.settled_at + RETRY
+            return None
 
-    def _patient(self, run: FinishedRun, now: datetime) -> bool:
-        first = self._first_asked.setdefault(run.key, now)
-        return now < min(max(first, run.finished_at) + PATIENCE, run.finished_at + LONGEST_PATIENCE)
-
-    def _entry(self, run: FinishedRun, profile: EnergyProfile, now: datetime) -> Entry | NotYet:
+    def _entry(
+        self, run: FinishedRun, profile: EnergyProfile, now: datetime, unmeasured: str = ""
+    ) -> Entry | NotYet:
         world, outlook = self.world, self.world.forecasts.outlook
         try:
             actuals = self._actuals(outlook, spans(run, world.locations)) if profile.slices else {}
@@ -164,10 +173,11 @@ class Settler:
                 final_after={zone: outlook.final_after(zone) for zone in actuals},
                 transfer_kwh_per_gb=world.rules.transfer_kwh_per_gb,
                 typical_after=TYPICAL_AFTER if any(map(outlook.observes, actuals)) else timedelta(0),
+                unmeasured=unmeasured and f"no meter knew its energy: {unmeasured}",
             )
         except (CleanhoursError, SeriesError) as fault:
-            self._say(f"run {run.key}", f"not settled run={run.name} error={fault}")
-            return NotYet(now + timedelta(minutes=30), str(fault))
+            self._troubles.say(f"run {run.key}", fault, "not settled run=%s error=%s", run.name, fault)
+            return NotYet(now + RETRY, str(fault))
         if isinstance(entry, NotYet) or entry.emissions_ug is None or self.beside is None:
             return entry
         return replace(entry, beside=self._beside(entry, now))
@@ -206,11 +216,7 @@ class Settler:
             except (UnknownZone, TemporaryError) as fault:
                 if outlook is self.beside:
                     self._silent.add(about)
-                self._say(about, f"no actual intensity zone={about} error={fault}")
+                self._troubles.say(about, fault, "no actual intensity zone=%s error=%s", about, fault)
+            else:
+                self._troubles.well(about)
         return found
-
-    def _say(self, about: str, message: str) -> None:
-        """Once a trouble, not once a tick."""
-        if about not in self._said:
-            self._said.add(about)
-            log.warning(message)

@@ -41,7 +41,18 @@ def test_a_job_with_gpus_is_not_known_by_its_processor_time() -> None:
         801
         == combine([("model", modelled), ("declared", declared), ("nvml", measured)], needed=gpu).millijoules
     )
-    assert 1 == combine([("model", modelled)], needed=gpu).millijoules
+    alone = combine([("model", modelled)], needed=gpu)
+    assert (1, 0.0) == (alone.millijoules, alone.coverage)
+
+
+def test_a_part_of_a_run_is_not_the_run_however_well_it_was_measured() -> None:
+    sliver = of(part(Component.CPU, 5, Method.MEASURED, "rapl"), coverage=0.2)
+    modelled = of(part(Component.CPU, 90, Method.MODELLED))
+    declared = of(part(Component.WHOLE, 100, Method.DECLARED))
+
+    assert 90 == combine([("rapl", sliver), ("model", modelled)]).millijoules
+    assert 100 == combine([("rapl", sliver), ("declared", declared)]).millijoules
+    assert 5 == combine([("rapl", sliver)]).millijoules
 
 
 def test_of_equal_methods_the_one_that_covers_more() -> None:
