@@ -32,6 +32,7 @@ from cleanhours_plugins.meters.reports import (
     number_of,
     place_of,
     read_json,
+    shown,
 )
 
 MILLIJOULES: Final[Mapping[str, float]] = {
@@ -96,14 +97,14 @@ class BoAmpsMeter:
             instants = ()
         if not instants:
             raise UnreadableReport(
-                f"{path}: measurementDateTime: found {when!r}, accepted: YYYY-MM-DD HH:MM:SS"
+                f"{path}: measurementDateTime: found {shown(when)}, accepted: YYYY-MM-DD HH:MM:SS"
             )
         span = next((span for at in instants for span in _meant(run, at, lasted, place)), None)
         if span is None:
             return
         unit = measure.get("unit") or "kWh"
-        if unit not in MILLIJOULES:
-            raise UnreadableReport(f"{path}: unit: found {unit!r}, accepted: {', '.join(MILLIJOULES)}")
+        if not isinstance(unit, str) or unit not in MILLIJOULES:
+            raise UnreadableReport(f"{path}: unit: found {shown(unit)}, accepted: {', '.join(MILLIJOULES)}")
         amount = number_of(path, "powerConsumption", measure.get("powerConsumption"))
         energy = amount * MILLIJOULES[unit] / self.pue
         first, *others = _parts(measure)

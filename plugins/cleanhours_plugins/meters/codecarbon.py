@@ -9,7 +9,9 @@ drew, before it adds it up), so it is divided out here: PUE is applied once, by 
 
 A row belongs to a run when all of the time that it is of lies within the run's, a tolerance apart, and when `project`,
 `run_id` and `experiment` of the settings, where they are given, are what the row says. Of rows with one `run_id` the last
-counts (each `flush` writes the sum so far), others are added: every process with a tracker writes its own. In
+counts (each `flush` writes the sum so far), others are added: every process with a tracker writes its own. A row that was
+written while the run ran, and says that it lasted for longer, is an earlier run's, or it is broken: where no other row is
+this run's, or nothing else can lie there, that is said. In
 `tracking_mode` machine a tracker counts its whole machine, neighbours too: an upper estimate.
 """
 
@@ -20,14 +22,14 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from cleanhours.domain.energy import Component, EnergyProfile
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Clock, Context
-from cleanhours_plugins.meters.measurements import Measurement, profile_of
+from cleanhours_plugins.meters.measurements import Measurement, Span, profile_of
 from cleanhours_plugins.meters.reports import (
     UNFINISHED,
     Place,
@@ -37,6 +39,7 @@ from cleanhours_plugins.meters.reports import (
     number_of,
     place_of,
     read_text,
+    shown,
 )
 
 MILLIJOULES_PER_KWH: Final = 3_600_000_000
@@ -46,6 +49,7 @@ _ENERGIES: Final[Mapping[str, Component]] = {
     "ram_energy": Component.MEMORY,
     "gpu_energy": Component.GPU,
 }
+_LONGEST_S: Final = 1e9
 _NEEDED: Final = ("timestamp", "duration", *_ENERGIES, "energy_consumed")
 _MODES: Final = ("machine", "process")
 _MARKS: Final[Mapping[str, str]] = {
@@ -69,26 +73,33 @@ class CodeCarbonMeter:
     def energy(self, run: FinishedRun) -> EnergyProfile:
         if self.place is None or not run.segments:
             return EnergyProfile(coverage=0.0)
-        rows: dict[object, tuple[Path, Row]] = {}
+        rows: dict[object, tuple[Path, Row, Span]] = {}
+        strange: list[UnreadableReport] = []
         for path in self.place.reports(run):
-            for row in self._read(path, run, self.place):
-                rows[row.get("run_id") or tuple(row.items())] = (path, row)
-        measured = [_measurement(path, run, row, self.place) for path, row in rows.values()]
+            for row in self._read(path, run):
+                found = _span(path, run, row, self.place)
+                if isinstance(found, UnreadableReport):
+                    strange.append(found)
+                elif found is not None:
+                    rows[row.get("run_id") or tuple(row.items())] = (path, row, found)
+        if strange and (not rows or self.place.is_of_one_run(run)):
+            raise strange[0]
+        measured = [_measurement(path, row, span) for path, row, span in rows.values()]
         if {Component.MEMORY} >= {component for one in measured for component in one.millijoules}:
             return EnergyProfile(
                 coverage=0.0
             )  # memory alone is not the job, and would keep declared watts out
-        machine = any(row.get("tracking_mode") != "process" for _, row in rows.values())
+        machine = any(row.get("tracking_mode") != "process" for _, row, _ in rows.values())
         return profile_of(run, measured, self.name, upper_estimate=machine)
 
-    def _read(self, path: Path, run: FinishedRun, place: Place) -> Iterator[Row]:
-        """The rows of this run. Raises TemporaryError while the last one may be in the writing."""
+    def _read(self, path: Path, run: FinishedRun) -> Iterator[Row]:
+        """The rows that bear this run's marks. Raises TemporaryError while the last one may be in the writing."""
         whole, end_of_line, rest = read_text(path).rpartition("\n")
         if rest and self.clock.now() < run.finished_at + UNFINISHED:
             raise growing(path)
         marks = {column: fill(wanted, run) for column, wanted in self.marks.items()}
         for row in rows_of(path, whole + end_of_line):
-            if all(row.get(column) == wanted for column, wanted in marks.items()) and _span(run, row, place):
+            if all(row.get(column) == wanted for column, wanted in marks.items()):
                 yield row
 
 
@@ -133,26 +144,38 @@ def _ends_of(header: Sequence[str], fields: Sequence[str]) -> Row | None:
     return row if sound else None
 
 
-def _span(run: FinishedRun, row: Row, place: Place) -> tuple[datetime, datetime] | None:
-    """The time that a row is of; None where that is not this run's."""
+def _span(path: Path, run: FinishedRun, row: Row, place: Place) -> Span | UnreadableReport | None:
+    """The time that a row is of; None where that is not this run's, the complaint where nobody can tell."""
+    where = f"{path}: row of {shown(row['timestamp'])}"
     try:
-        lasted = timedelta(seconds=float(row["duration"]))
         ends = place.instants(row["timestamp"])
-        return next(((end - lasted, end) for end in ends if place.within(run, end - lasted, end)), None)
-    except (ValueError, OverflowError):
-        return None
+    except ValueError:
+        return UnreadableReport(f"{where}: timestamp: accepted: YYYY-MM-DDTHH:MM:SS")
+    try:
+        seconds = number_of(path, f"row of {shown(row['timestamp'])}: duration", row["duration"], _LONGEST_S)
+    except UnreadableReport as fault:
+        return fault if any(place.within(run, end, end) for end in ends) else None
+    lasted = timedelta(seconds=seconds)
+    for end in ends:
+        if place.within(run, end - lasted, end):
+            return (end - lasted, end)
+    began = run.segments[0].start
+    if any(began < end and place.within(run, end, end) for end in ends):
+        return UnreadableReport(
+            f"{where}: duration: found {seconds:g}, accepted: seconds within the run, which began at {began}"
+        )
+    return None
 
 
-def _measurement(path: Path, run: FinishedRun, row: Row, place: Place) -> Measurement:
+def _measurement(path: Path, row: Row, span: Span) -> Measurement:
     """What a row of this run measured, before PUE. What it says is 0 was not measured: no processor draws nothing."""
-    start, end = _span(run, row, place) or (run.finished_at, run.finished_at)
     where = f"row of {row['timestamp']}"
     pue = number_of(path, f"{where}: pue", row.get("pue", "").strip() or 1.0)
     if pue < 1:
         raise UnreadableReport(f"{path}: {where}: pue: found {pue:g}, accepted: 1 or more")
     energies = {c: number_of(path, f"{where}: {column}", row[column]) for column, c in _ENERGIES.items()}
     drawn = {c: kwh / pue * MILLIJOULES_PER_KWH for c, kwh in energies.items() if kwh > 0}
-    return Measurement(start, end, drawn)
+    return Measurement(*span, drawn)
 
 
 def build(settings: Mapping[str, Any], context: Context) -> CodeCarbonMeter:

@@ -2,7 +2,8 @@
 
 `DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION` counts a device's millijoules since its driver was loaded, so a run's are the
 differences between its samples, and never the first value (https://github.com/NVIDIA/dcgm-exporter). Where a site exports
-only `DCGM_FI_DEV_POWER_USAGE` (watts), that is integrated, and the meter's name is `dcgm/power`.
+only `DCGM_FI_DEV_POWER_USAGE` (watts), that is integrated, and the meter's name is `dcgm/power`. Until a run was found by
+its counters both are asked for at once.
 
 The exporter labels a device with the namespace and name of the Pod that holds it, in `pod` or, where the scrape keeps its
 own labels, in `exported_pod`; newer ones with `pod_uid` if they are told to. Names come from `kube_pod_info`. A device that
@@ -21,6 +22,7 @@ from typing import Any, Final
 from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
+from cleanhours_plugins.meters.keys import Table
 from cleanhours_plugins.meters.prometheus import pods
 from cleanhours_plugins.meters.prometheus.asking import Series, Window, labels_of, one_of
 from cleanhours_plugins.meters.prometheus.counters import Account, account, counted, joined, merged
@@ -30,7 +32,7 @@ from cleanhours_plugins.meters.prometheus.inquiring import inquire_of_pods
 from cleanhours_plugins.meters.prometheus.pods import Pod
 from cleanhours_plugins.meters.prometheus.profiles import Span, common, union, window_of
 from cleanhours_plugins.meters.prometheus.server import Server
-from cleanhours_plugins.meters.prometheus.settings import KEYS, Table, max_gap, server_of
+from cleanhours_plugins.meters.prometheus.settings import KEYS, max_gap, server_of
 from cleanhours_plugins.meters.prometheus.telling import UNKNOWN, Told, told
 from cleanhours_plugins.meters.spreading import MICROSECOND
 
@@ -75,6 +77,8 @@ class DcgmMeter:
     longest_gap: timedelta = timedelta(minutes=5)
     name: str = "dcgm"
     _naming: Naming | None = None
+    _counted: bool = False
+    """Whether the last run that was found was found by its counters: then only these are asked for at first."""
 
     def energy(self, run: FinishedRun) -> EnergyProfile:
         return inquire_of_pods(self.server, run, self._asked)
@@ -88,15 +92,19 @@ class DcgmMeter:
         if pods.is_whole(run) or not self._naming.by_uid:
             found = pods.read(server.series(pods.question(run, pods.uids_of(run), window)))
         asked = list(_matchers(self._naming, pods.uids_known(run, found), found))
-        devices = _found(server, self._naming, asked, window, run.allocated.gpus)
-        kind = ""
-        if not devices.accounts:
-            kind = "/power"
+        series: list[Series] = []
+        for metrics in ((ENERGY,), (POWER,)) if self._counted else ((ENERGY, POWER),):
+            series = _fetched(server, metrics, asked, window, run.allocated.gpus)
+            if any(one.samples for one in series):
+                break
+        devices = read((one for one in series if one.metric == ENERGY), self._naming)
+        self._counted = bool(devices.accounts)
+        if not self._counted:
             gap_us = self.longest_gap // MICROSECOND
-            devices = _found(server, self._naming, asked, window, run.allocated.gpus, gap_us=gap_us)
+            devices = read((one for one in series if one.metric == POWER), self._naming, gap_us=gap_us)
         if not devices.accounts:
             self._naming = None  # the scrape may be labelled otherwise by now
-        return self._told(devices, kind, run, spans)
+        return self._told(devices, "" if self._counted else "/power", run, spans)
 
     def _told(self, devices: Devices, kind: str, run: FinishedRun, spans: Sequence[Span]) -> EnergyProfile:
         server = self.server
@@ -130,25 +138,24 @@ def _matchers(
         for lot in lots(uids):
             yield {naming.pod: one_of(lot)}, len(lot)
         return
-    for namespace, lot in named(found):
-        yield {naming.namespace: one_of([namespace]), naming.pod: one_of(lot)}, len(lot)
+    for namespace, names, count in named(found):
+        yield {naming.namespace: one_of([namespace]), naming.pod: names}, count
 
 
-def _found(
+def _fetched(
     server: Server,
-    naming: Naming,
+    metrics: Sequence[str],
     asked: Sequence[tuple[Mapping[str, str], int]],
     window: Window,
     gpus: int,
-    *,
-    gap_us: int | None = None,
-) -> Devices:
-    """By their counters; with `gap_us` by their gauges of power, whose longer silences are not bridged."""
-    metric, over = (ENERGY, Over.LAST) if gap_us is None else (POWER, Over.MEAN)
-    series: list[Series] = []
-    for matchers, count in asked:
-        series += fetch(server, (metric,), matchers, window, series=max(count, gpus), over=over)
-    return read(series, naming, gap_us=gap_us or 0)
+) -> list[Series]:
+    """What is told of these metrics: of counters and gauges together each in its own way, and a question a lot."""
+    over = {name: Over.LAST if name == ENERGY else Over.MEAN for name in metrics}
+    return [
+        one
+        for matchers, count in asked
+        for one in fetch(server, over, matchers, window, series=len(over) * max(count, gpus))
+    ]
 
 
 def read(series: Iterable[Series], naming: Naming, *, gap_us: int = 0) -> Devices:

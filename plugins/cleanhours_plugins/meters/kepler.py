@@ -21,6 +21,7 @@ from typing import Any, Final
 from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
+from cleanhours_plugins.meters.keys import Table
 from cleanhours_plugins.meters.prometheus import pods
 from cleanhours_plugins.meters.prometheus.asking import Series, Window, names_of, one_of
 from cleanhours_plugins.meters.prometheus.counters import (
@@ -31,12 +32,12 @@ from cleanhours_plugins.meters.prometheus.counters import (
     joined,
     merged,
 )
-from cleanhours_plugins.meters.prometheus.fetching import fetch, lots, named
+from cleanhours_plugins.meters.prometheus.fetching import Over, fetch, lots, named
 from cleanhours_plugins.meters.prometheus.inquiring import inquire_of_pods
 from cleanhours_plugins.meters.prometheus.pods import Pod
 from cleanhours_plugins.meters.prometheus.profiles import Span, since_of, window_of
 from cleanhours_plugins.meters.prometheus.server import Server
-from cleanhours_plugins.meters.prometheus.settings import KEYS, Table, server_of
+from cleanhours_plugins.meters.prometheus.settings import KEYS, server_of
 from cleanhours_plugins.meters.prometheus.telling import UNKNOWN, Told, told
 
 _ZONES: Final = re.compile(r"(package|dram)(-\d+)?")
@@ -91,7 +92,9 @@ class KeplerMeter:
         series: list[Series] = []
         for matchers, count in _matchers(generation, uids, found):
             expected = 2 * count + max(count, run.allocated.gpus)
-            series += fetch(server, tuple(generation.metrics), matchers, window, series=expected)
+            series += fetch(
+                server, dict.fromkeys(generation.metrics, Over.LAST), matchers, window, series=expected
+            )
         if not series:
             self._generation = None  # it may have been replaced by another
         accounts = read(generation, series, window, spans)
@@ -118,9 +121,9 @@ def _matchers(
         for lot in lots(uids):
             yield {"pod_id": one_of(lot), "zone": f"({_ZONES.pattern})?"}, len(lot)
         return
-    for namespace, lot in named(found):
-        names = {"container_namespace": one_of([namespace]), "pod_name": one_of(lot)}
-        yield {**names, "mode": "dynamic"}, len(lot)
+    for namespace, names, count in named(found):
+        whose = {"container_namespace": one_of([namespace]), "pod_name": names}
+        yield {**whose, "mode": "dynamic"}, count
 
 
 def read(

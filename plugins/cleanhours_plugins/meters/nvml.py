@@ -2,7 +2,9 @@
 
 `nvmlDeviceGetTotalEnergyConsumption` counts millijoules since the driver was loaded
 (https://docs.nvidia.com/deploy/nvml-api). Between two looks a GPU's energy goes in equal parts to the runs seen on it at
-the second; a GPU that nobody of ours uses is nobody's.
+the second; a GPU that nobody of ours uses is nobody's. A GPU that does not answer (one without the counter beside others
+that have it) is said once, and leaves the others be: only of the runs on it nothing is known for that time, for what the
+others drew is not all of theirs.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.jobs import FinishedRun, Job, RunKey
 from cleanhours.ports import Clock, Context
-from cleanhours_plugins.meters.keys import check_keys, folder
+from cleanhours_plugins.meters.keys import Table, folder
 from cleanhours_plugins.meters.kinship import members, processes
 from cleanhours_plugins.meters.watching import Observations, handles, run_of, running_since, window
 
@@ -26,11 +28,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was read at one instant: per GPU its counter, and which runs compute on it."""
+    """What was read at one instant: per GPU which runs compute on it, and its counter, where it has one that answers."""
 
     now: datetime
-    counters_mj: Mapping[int, int]
     users: Mapping[int, frozenset[RunKey]]
+    counters_mj: Mapping[int, int]
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class NvmlMeter:
     _last: Look | None = None
     _ready: bool = False
     _absent: bool = False
+    _said: set[int | None] = field(default_factory=set)
 
     def sample(self, running: Sequence[Job]) -> None:
         if self._absent or not self._prepared():
@@ -87,33 +90,49 @@ class NvmlMeter:
         nvml = self.library
         everyone = processes(self.proc)
         owners = {key: members(everyone, pids) for key, pids in handles(running).items()}
+        try:
+            count = nvml.nvmlDeviceGetCount()
+        except nvml.NVMLError as fault:
+            self._say(None, str(fault))
+            return None
         counters: dict[int, int] = {}
         users: dict[int, frozenset[RunKey]] = {}
-        try:
-            for index in range(nvml.nvmlDeviceGetCount()):
+        for index in range(count):
+            try:
                 device = nvml.nvmlDeviceGetHandleByIndex(index)
                 pids = {process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(device)}
-                counters[index] = int(nvml.nvmlDeviceGetTotalEnergyConsumption(device))
                 users[index] = frozenset(key for key, own in owners.items() if own & pids)
-        except nvml.NVMLError as fault:
-            log.debug("GPU counters not read error=%s", fault)
-            return None
-        return Look(self.clock.now(), counters, users)
+                counters[index] = int(nvml.nvmlDeviceGetTotalEnergyConsumption(device))
+            except nvml.NVMLError as fault:
+                self._say(index, str(fault))
+        return Look(self.clock.now(), users, counters)
+
+    def _say(self, index: int | None, why: str) -> None:
+        """Once a GPU, not once a look; None stands for all of them."""
+        if index not in self._said:
+            self._said.add(index)
+            which = "all" if index is None else index
+            log.warning("GPU counter not read, its runs are not measured gpu=%s error=%s", which, why)
 
     def _share(self, before: Look, after: Look, since: Mapping[RunKey, datetime | None]) -> None:
         drawn: dict[RunKey, float] = {}
-        for index, counter in after.counters_mj.items():
-            passed = counter - before.counters_mj.get(index, counter)
-            users = after.users[index]
-            for key in users if passed >= 0 else ():  # a driver loaded anew counts from 0
+        unknown: set[RunKey] = set()
+        for index, users in after.users.items():
+            first, last = before.counters_mj.get(index), after.counters_mj.get(index)
+            if first is None or last is None or last < first:  # a driver loaded anew counts from 0
+                unknown |= users
+                continue
+            for key in users:
                 _, share = window(since.get(key), before.now, after.now)
-                drawn[key] = drawn.get(key, 0.0) + passed * share / len(users)
-        for key, millijoules in drawn.items():
+                drawn[key] = drawn.get(key, 0.0) + (last - first) * share / len(users)
+        for key in drawn.keys() - unknown:
             start, _ = window(since.get(key), before.now, after.now)
-            self._seen.add(key, Component.GPU, start, after.now, round(millijoules))
+            self._seen.add(key, Component.GPU, start, after.now, round(drawn[key]))
 
 
 def build(settings: Mapping[str, Any], context: Context) -> NvmlMeter:
     """The meter. Its table may name another folder than /proc. Raises ConfigurationError."""
-    check_keys("nvml", settings, ("proc",))
-    return NvmlMeter(context.clock, folder("nvml", settings, "proc", "/proc"))
+    table = Table("nvml", settings, ("proc",))
+    proc = table.take("proc", Path("/proc"), folder, "the path of a folder")
+    table.close()
+    return NvmlMeter(context.clock, proc)

@@ -19,17 +19,17 @@ from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
-from cleanhours_plugins.meters.keys import check_keys
+from cleanhours_plugins.meters.keys import Table, check_keys
 from cleanhours_plugins.meters.prometheus import pods
 from cleanhours_plugins.meters.prometheus.asking import Series, Window
 from cleanhours_plugins.meters.prometheus.counters import Account
-from cleanhours_plugins.meters.prometheus.fetching import Over, fetch
+from cleanhours_plugins.meters.prometheus.fetching import LOT_CHARACTERS, Over, fetch
 from cleanhours_plugins.meters.prometheus.gauges import integral, longest, within
 from cleanhours_plugins.meters.prometheus.inquiring import inquire
 from cleanhours_plugins.meters.prometheus.pods import Pod
 from cleanhours_plugins.meters.prometheus.profiles import Span, window_of
 from cleanhours_plugins.meters.prometheus.server import Server
-from cleanhours_plugins.meters.prometheus.settings import KEYS, Table, max_gap, server_of
+from cleanhours_plugins.meters.prometheus.settings import KEYS, max_gap, server_of
 from cleanhours_plugins.meters.prometheus.telling import UNKNOWN, Told, told
 from cleanhours_plugins.meters.prometheus.templates import (
     PLACEHOLDERS,
@@ -43,7 +43,7 @@ from cleanhours_plugins.meters.spreading import MICROSECOND
 UNITS: Final[Mapping[str, float]] = {"W": 1.0, "mW": 1e-3, "uW": 1e-6, "µW": 1e-6, "kW": 1e3}
 """Watts to one unit."""
 MOST_GAUGES: Final = 3
-"""Each is a question a run."""
+"""Each that is found by labels of its own is a question a run."""
 _REPLICAS: Final = ("replica", "prometheus_replica", "prometheus")
 _KEYS: Final = ("metric", "labels", "unit", "component", "shared", "replica_labels")
 _SERIES: Final = 10
@@ -60,6 +60,11 @@ class Gauge:
     component: Component
     shared: bool = False
     replica_labels: frozenset[str] = frozenset(_REPLICAS)
+
+    @property
+    def found_by(self) -> tuple[tuple[str, str], ...]:
+        """Gauges that are found by the same labels are one question."""
+        return tuple(sorted(self.labels.items()))
 
     @property
     def placeholders(self) -> frozenset[str]:
@@ -87,24 +92,20 @@ class PowerMeter:
         wanted = frozenset().union(*(gauge.placeholders for gauge in gauges))
         if "pod" in wanted or ("uid" in wanted and pods.uids_of(run) and pods.is_whole(run)):
             found = pods.read(server.series(pods.question(run, pods.uids_of(run), window)))
+        series = _fetched(server, gauges, run, found, window)
         parts = []
         for gauge in gauges:
             name = f"{self.name}/shared" if gauge.shared else self.name
-            accounts, share = self._read(server, gauge, run, found, window)
+            own = [one for one in series[gauge.found_by] if one.metric == gauge.metric]
+            accounts, share = self._read(gauge, run, found, own)
             part = Told(gauge.component, Method.MEASURED, name, accounts, share, gauge.shared, keep_all=False)
             parts.append(part)
         return told(parts, spans, server.enough)
 
     def _read(
-        self, server: Server, gauge: Gauge, run: FinishedRun, found: Sequence[Pod], window: Window
+        self, gauge: Gauge, run: FinishedRun, found: Sequence[Pod], series: Sequence[Series]
     ) -> tuple[tuple[Account, ...], float]:
         """What its series drew while they told of the run, and the share of its Pods that they are of."""
-        if "pod" in gauge.placeholders and not found:
-            return (), 0.0
-        matchers = expressions(gauge.labels, run, found, run.segments)
-        series = fetch(
-            server, (gauge.metric,), matchers, window, series=max(_SERIES, len(found)), over=Over.MEAN
-        )
         told_by = spans_told(series, gauge.labels, run, found)
         accounts = []
         for replicas in _replicas(told_by, gauge.replica_labels).values():
@@ -112,6 +113,27 @@ class PowerMeter:
             drawn = integral(longest([one for one, _ in replicas]), watts=gauge.watts, longest_gap_us=gap_us)
             accounts.append(within(drawn, replicas[0][1]))
         return tuple(accounts), _share(gauge, run, found, series)
+
+
+def _fetched(
+    server: Server, gauges: Sequence[Gauge], run: FinishedRun, found: Sequence[Pod], window: Window
+) -> dict[tuple[tuple[str, str], ...], list[Series]]:
+    """The series of all gauges, by the labels that found them: a question each, or one a gauge where that is too long."""
+    alike: dict[tuple[tuple[str, str], ...], list[Gauge]] = defaultdict(list)
+    for gauge in gauges:
+        if found or "pod" not in gauge.placeholders:
+            alike[gauge.found_by].append(gauge)
+    series: dict[tuple[tuple[str, str], ...], list[Series]] = defaultdict(list)
+    for labels, group in alike.items():
+        matchers = expressions(group[0].labels, run, found, run.segments)
+        names = list(dict.fromkeys(gauge.metric for gauge in group))
+        # in steps each metric says its matchers again
+        short = sum(map(len, matchers.values())) <= LOT_CHARACTERS
+        for metrics in (names,) if short else ([name] for name in names):
+            expected = len(metrics) * max(_SERIES, len(found))
+            over = dict.fromkeys(metrics, Over.MEAN)
+            series[labels] += fetch(server, over, matchers, window, series=expected)
+    return series
 
 
 def _is_for(gauge: Gauge, run: FinishedRun) -> bool:
@@ -182,7 +204,7 @@ def _gauge(table: Table, at: str, settings: Mapping[str, Any]) -> Gauge:
         )
         labels = {}
     unit = settings.get("unit", "W")
-    if unit not in UNITS:
+    if not isinstance(unit, str) or unit not in UNITS:
         table.fault(f"{at}.unit", unit, f"one of {', '.join(UNITS)}")
     component = settings.get("component", "whole")
     if component not in tuple(Component):

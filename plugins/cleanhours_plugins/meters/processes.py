@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cleanhours.domain.energy import Component, EnergyProfile, Method
-from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
-from cleanhours_plugins.meters.keys import check_keys, watts
+from cleanhours_plugins.meters.keys import Table, number
 from cleanhours_plugins.meters.proportionality import proportional
 from cleanhours_plugins.meters.spreading import length, running, spread
 
@@ -40,7 +39,7 @@ WATTS_PER_CORE: Final[Mapping[str, tuple[float, float]]] = {
 }
 """Minimum and maximum watts per core by processor family (Cloud Carbon Footprint, b7a049c)."""
 
-_KEYS: Final = ("processor", "minimum_watts_per_core", "maximum_watts_per_core", "memory_watts_per_gb")
+KEYS: Final = ("processor", "minimum_watts_per_core", "maximum_watts_per_core", "memory_watts_per_gb")
 
 
 @dataclass(slots=True)
@@ -73,18 +72,22 @@ class ProcessMeter:
 
 
 def build(settings: Mapping[str, Any], context: Context) -> ProcessMeter:
-    """The meter. Its table may name a `processor` family, or the watts themselves. Raises ConfigurationError."""
-    check_keys("processes", settings, _KEYS)
-    family = settings.get("processor", "average")
-    if family not in WATTS_PER_CORE:
-        known = ", ".join(WATTS_PER_CORE)
-        raise ConfigurationError(f"meters.processes.processor: found {family!r}, accepted: one of {known}")
-    least, most = WATTS_PER_CORE[family]
-    minimum = watts("processes", settings, "minimum_watts_per_core", least)
-    maximum = watts("processes", settings, "maximum_watts_per_core", most)
-    if maximum < minimum:
-        raise ConfigurationError(
-            f"meters.processes.maximum_watts_per_core: found {maximum:g}, accepted: at least the minimum, {minimum:g}"
-        )
-    memory = watts("processes", settings, "memory_watts_per_gb", MEMORY_W_PER_GB)
-    return ProcessMeter(minimum, maximum, memory, context.clock.rate)
+    """The meter. Its table may name a `processor` family, or the watts themselves. Raises ConfigurationError naming every fault."""
+    table = Table("processes", settings, KEYS)
+    least, most = table.take(
+        "processor", WATTS_PER_CORE["average"], family, f"one of {', '.join(WATTS_PER_CORE)}"
+    )
+    least = table.take("minimum_watts_per_core", least, number, "watts, 0 or more")
+    most = table.take("maximum_watts_per_core", most, number, "watts, 0 or more")
+    if most < least:
+        table.fault("maximum_watts_per_core", most, f"at least the minimum, {least:g}")
+    memory = table.take("memory_watts_per_gb", MEMORY_W_PER_GB, number, "watts, 0 or more")
+    table.close()
+    return ProcessMeter(least, most, memory, context.clock.rate)
+
+
+def family(value: Any) -> tuple[float, float]:
+    """Watts of a core of a processor family, idle and busy. Raises ValueError."""
+    if not isinstance(value, str) or value not in WATTS_PER_CORE:
+        raise ValueError(value)
+    return WATTS_PER_CORE[value]

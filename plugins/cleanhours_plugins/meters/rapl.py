@@ -17,7 +17,7 @@ from typing import Any
 from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.jobs import FinishedRun, Job, RunKey
 from cleanhours.ports import Clock, Context
-from cleanhours_plugins.meters.keys import check_keys, folder
+from cleanhours_plugins.meters.keys import Table, folder
 from cleanhours_plugins.meters.kinship import busy_seconds, cpu_seconds, members, processes
 from cleanhours_plugins.meters.watching import Observations, handles, run_of, running_since, window
 
@@ -122,6 +122,8 @@ class RaplMeter:
 
 def build(settings: Mapping[str, Any], context: Context) -> RaplMeter:
     """The meter. Its table may name other folders than /sys/class/powercap and /proc. Raises ConfigurationError."""
-    check_keys("rapl", settings, ("powercap", "proc"))
-    powercap = folder("rapl", settings, "powercap", "/sys/class/powercap")
-    return RaplMeter(context.clock, powercap, folder("rapl", settings, "proc", "/proc"))
+    table = Table("rapl", settings, ("powercap", "proc"))
+    powercap = table.take("powercap", Path("/sys/class/powercap"), folder, "the path of a folder")
+    proc = table.take("proc", Path("/proc"), folder, "the path of a folder")
+    table.close()
+    return RaplMeter(context.clock, powercap, proc)

@@ -11,6 +11,7 @@ import glob
 import json
 import math
 import os
+import reprlib
 import stat
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -150,6 +151,11 @@ def growing(path: Path) -> TemporaryError:
     return TemporaryError(f"{path}: not written to its end yet", delay=UNFINISHED / 8)
 
 
+def shown(value: object) -> str:
+    """A value as a complaint shows it: what stands in a report may be megabytes long, or nested too deep to be written."""
+    return reprlib.repr(value)
+
+
 def number_of(path: Path, what: str, value: object, most: float = LARGEST_NUMBER) -> float:
     """A number from 0 to `most`, or text that is one. Raises UnreadableReport."""
     try:
@@ -157,7 +163,7 @@ def number_of(path: Path, what: str, value: object, most: float = LARGEST_NUMBER
     except (ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not 0 <= number <= most:
-        raise UnreadableReport(f"{path}: {what}: found {value!r}, accepted: a number from 0 to {most:g}")
+        raise UnreadableReport(f"{path}: {what}: found {shown(value)}, accepted: a number from 0 to {most:g}")
     return number
 
 

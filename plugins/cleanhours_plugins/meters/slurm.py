@@ -10,6 +10,8 @@ the run behind a dot; a segment's second handle says which run it is of, else it
 
 A run without `slurm_cpus` is no business of this meter. Energy that was split or estimated wears it in the meter's name:
 `slurm/shared`, `slurm/estimated`, `slurm/shared/estimated`; its method is `slurm` all the same, for the ledger keeps both.
+Joules beyond what a run's nodes can draw are a fault of what counted them (RAPL's plugin has been seen to inflate them): as
+good as none, and said once.
 
 What Slurm counts depends on the site's AcctGatherEnergyType, so `counts` says what that is: `whole` nodes (ipmi, xcc,
 pm_counters), only `cpu` with the memory (rapl), or only `gpu`. What it does not count is left to the model.
@@ -25,6 +27,7 @@ The model says nothing where the table has no watts: then other meters count, de
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,7 +36,7 @@ from typing import Any, Final
 
 from cleanhours.domain.energy import ENOUGH, Component, EnergyProfile, EnergySlice, Method
 from cleanhours.domain.errors import ConfigurationError
-from cleanhours.domain.jobs import FinishedRun
+from cleanhours.domain.jobs import FinishedRun, RunKey
 from cleanhours.ports import Context
 from cleanhours_plugins.meters.site_watts import (
     ANY_TYPE,
@@ -46,6 +49,13 @@ from cleanhours_plugins.meters.site_watts import (
     read_table,
 )
 from cleanhours_plugins.meters.spreading import MICROSECOND, length, spread
+
+log = logging.getLogger(__name__)
+
+MOST_W_PER_NODE: Final = 1e5
+"""On the mean: a node of eight of the largest GPUs draws a seventh of it."""
+_SAMPLED: Final = timedelta(seconds=60)
+"""A node's power is read this seldom: a run that was shorter may be given what was drawn since the reading before it."""
 
 _COUNTS: Final[Mapping[str, tuple[Component, ...]]] = {
     "whole": (Component.WHOLE,),
@@ -76,6 +86,7 @@ class SlurmMeter:
     places: Mapping[str, Table] = field(default_factory=dict)
     counts: str = "whole"
     name: str = "slurm"
+    _said: set[tuple[RunKey, int]] = field(default_factory=set)
 
     def energy(self, run: FinishedRun) -> EnergyProfile:
         stretches = list(_stretches(run))
@@ -97,10 +108,10 @@ class SlurmMeter:
         slices: list[EnergySlice] = []
         seen = timedelta(0)
         for number in dict.fromkeys(part.run for part in stretches):
-            joules = run.usage.get(f"slurm_joules.{number}")
+            spans = [(part.start, part.end) for part in stretches if part.run == number]
+            joules = self._joules(run, number, length(spans))
             if joules is None:
                 continue
-            spans = [(part.start, part.end) for part in stretches if part.run == number]
             seen += length(spans)
             first, *others = _COUNTS[self.counts]
             name = self._marked(run, number)
@@ -110,6 +121,26 @@ class SlurmMeter:
                 slices += spread(0, spans, other, Method.SLURM, name)
         whole = length([(part.start, part.end) for part in stretches])
         return slices, seen / whole
+
+    def _joules(self, run: FinishedRun, number: int, lasted: timedelta) -> float | None:
+        """What Slurm counted of one run of the job; None where that is nothing, or more than its nodes can have drawn."""
+        joules = run.usage.get(f"slurm_joules.{number}")
+        nodes = max(1.0, run.usage.get(f"slurm_nodes.{number}", 1.0))
+        most = MOST_W_PER_NODE * nodes * max(lasted, _SAMPLED).total_seconds()
+        if joules is None or 0 <= joules <= most:
+            return joules
+        if (run.key, number) not in self._said:  # a run is asked for again while another meter is waited for
+            self._said.add((run.key, number))
+            log.warning(
+                "energy not believed meter=%s run=%s joules=%g most=%g: more than %g W of each of %g nodes",
+                self.name,
+                run.name,
+                joules,
+                most,
+                MOST_W_PER_NODE,
+                nodes,
+            )
+        return None
 
     def _marked(self, run: FinishedRun, number: int) -> str:
         marks = (mark for mark in ("shared", "estimated") if run.usage.get(f"slurm_{mark}.{number}"))
@@ -206,7 +237,7 @@ def build(settings: Mapping[str, Any], context: Context) -> SlurmMeter:
     usual = {name: value for name, value in settings.items() if name not in ("counts", "locations")}
     table = read_table("slurm", usual, (*KEYS, "counts", "locations"), faults)
     counts = settings.get("counts", "whole")
-    if counts not in _COUNTS:
+    if not isinstance(counts, str) or counts not in _COUNTS:
         faults.append(f"meters.slurm.counts: found {counts!r}, accepted: one of {', '.join(_COUNTS)}")
     if not isinstance(places, Mapping) or not all(isinstance(one, Mapping) for one in places.values()):
         faults.append("meters.slurm.locations: accepted: tables, [meters.slurm.locations.NAME]")

@@ -27,7 +27,8 @@ from typing import Any, Final
 from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Method
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
-from cleanhours_plugins.meters.processes import WATTS_PER_CORE
+from cleanhours_plugins.meters.keys import Table, number
+from cleanhours_plugins.meters.processes import WATTS_PER_CORE, family
 from cleanhours_plugins.meters.prometheus import pods
 from cleanhours_plugins.meters.prometheus.asking import Series, Window, one_of
 from cleanhours_plugins.meters.prometheus.counters import (
@@ -52,7 +53,7 @@ from cleanhours_plugins.meters.prometheus.profiles import (
     window_of,
 )
 from cleanhours_plugins.meters.prometheus.server import Server
-from cleanhours_plugins.meters.prometheus.settings import KEYS, Table, number, server_of
+from cleanhours_plugins.meters.prometheus.settings import KEYS, server_of
 from cleanhours_plugins.meters.prometheus.telling import FEWEST
 from cleanhours_plugins.meters.proportionality import proportional
 
@@ -94,13 +95,16 @@ class UtilisationMeter:
         if pods.is_whole(run) or self._names:
             found = pods.read(server.series(pods.question(run, pods.uids_of(run), window)))
         uids = pods.uids_known(run, found)
-        asked: list[tuple[Mapping[str, str], int]] = []
+        metrics = {CPU: Over.LAST}
+        if not run.allocated.memory_bytes:
+            metrics[MEMORY] = Over.MEAN
+        told: list[Series] = []
         series: list[Series] = []
         for names in (True,) if self._names else (False, True):
             if names:
                 found = found or pods.read(server.series(pods.question(run, uids, window)))
-            asked = list(_by_name(found) if names else _by_uid(uids))
-            series = _fetched(server, CPU, asked, window, Over.LAST)
+            told = _fetched(server, metrics, _by_name(found) if names else _by_uid(uids), window)
+            series = [one for one in told if one.metric == CPU]
             self._names = names and bool(series)
             if series:
                 break
@@ -111,24 +115,17 @@ class UtilisationMeter:
             return EnergyProfile(coverage=coverage)
         drawn = [part for one in accounts for part in one.drawn]
         found_slices = cpu_slices(drawn, spans, run.allocated.cpu_millicores / 1000, self.watts, self.name)
-        found_slices += self._memory(server, run, asked, window, spans)
+        found_slices += self._memory(run, told, spans)
         return EnergyProfile(tuple(found_slices), coverage if found_slices else 0.0)
 
-    def _memory(
-        self,
-        server: Server,
-        run: FinishedRun,
-        asked: Sequence[tuple[Mapping[str, str], int]],
-        window: Window,
-        spans: Sequence[Span],
-    ) -> list[EnergySlice]:
+    def _memory(self, run: FinishedRun, told: Iterable[Series], spans: Sequence[Span]) -> list[EnergySlice]:
         """Of what was requested, else of the working set."""
         per_byte = self.watts.memory_w_per_gb / 1e9
         if run.allocated.memory_bytes:
             mw = run.allocated.memory_bytes * per_byte * 1000
             drawn = [Drawn(a, b, round(mw * (b - a) / 1_000_000)) for a, b in spans]
         else:
-            series = _fetched(server, MEMORY, asked, window, Over.MEAN)
+            series = [one for one in told if one.metric == MEMORY]
             drawn = [
                 part
                 for group in by_pod(series).values()
@@ -146,22 +143,21 @@ def _by_uid(uids: Sequence[str]) -> Iterable[tuple[Mapping[str, str], int]]:
 
 
 def _by_name(found: Sequence[Pod]) -> Iterable[tuple[Mapping[str, str], int]]:
-    for namespace, lot in named(found):
-        yield {"namespace": one_of([namespace]), "pod": one_of(lot)}, len(lot)
+    for namespace, names, count in named(found):
+        yield {"namespace": one_of([namespace]), "pod": names}, count
 
 
 def _fetched(
     server: Server,
-    metric: str,
+    metrics: Mapping[str, Over],
     asked: Iterable[tuple[Mapping[str, str], int]],
     window: Window,
-    over: Over,
 ) -> list[Series]:
-    """The series of all lots."""
+    """The series of all lots, a question each."""
     return [
         one
         for matchers, count in asked
-        for one in fetch(server, (metric,), matchers, window, series=3 * count, over=over)
+        for one in fetch(server, metrics, matchers, window, series=3 * count * len(metrics))
     ]
 
 
@@ -239,7 +235,7 @@ def build(settings: Mapping[str, Any], context: Context) -> UtilisationMeter:
     table = Table("utilisation", settings, (*KEYS, *_KEYS))
     server = server_of(table, settings, context.clock)
     families = ", ".join(WATTS_PER_CORE)
-    least, most = table.take("processor", WATTS_PER_CORE["average"], _family, f"one of {families}")
+    least, most = table.take("processor", WATTS_PER_CORE["average"], family, f"one of {families}")
     least = table.take("minimum_watts_per_vcpu", least, number, "watts, 0 or more")
     most = table.take("maximum_watts_per_vcpu", most, number, "watts, 0 or more")
     if most < least:
@@ -247,10 +243,3 @@ def build(settings: Mapping[str, Any], context: Context) -> UtilisationMeter:
     memory = table.take("memory_watts_per_gb", MEMORY_W_PER_GB, number, "watts, 0 or more")
     table.close()
     return UtilisationMeter(server, Coefficients(least, most, memory))
-
-
-def _family(value: Any) -> tuple[float, float]:
-    """Raises ValueError."""
-    if not isinstance(value, str) or value not in WATTS_PER_CORE:
-        raise ValueError(value)
-    return WATTS_PER_CORE[value]

@@ -42,6 +42,7 @@ from cleanhours_plugins.meters.reports import (
     place_of,
     read_json,
     read_text,
+    shown,
 )
 
 _COMPONENTS: Final[Mapping[str, Component]] = {
@@ -146,7 +147,9 @@ def _in_json(path: Path, data: Any) -> Iterator[Window]:
         for kind, component in _COMPONENTS.items():
             devices = one.get(f"{kind}_energy") or {}
             if not isinstance(devices, dict):
-                raise UnreadableReport(f"{path}: {kind}_energy: found {devices!r}, accepted: joules by index")
+                raise UnreadableReport(
+                    f"{path}: {kind}_energy: found {shown(devices)}, accepted: joules by index"
+                )
             if devices:
                 joules[component] = sum(number_of(path, f"{kind}_energy", each) for each in devices.values())
         start = None if one.get("start_time") is None else _start(path, one["start_time"])
@@ -169,9 +172,15 @@ def _outermost(path: Path, windows: Iterable[Measurement]) -> list[Measurement]:
 def _start(path: Path, value: object) -> datetime:
     if isinstance(value, str) and "T" in value:
         try:
-            return parse_instant(value)
+            start = parse_instant(value)
         except ValueError as fault:
-            raise UnreadableReport(f"{path}: start_time: found {value!r}, accepted: {fault}") from None
+            raise UnreadableReport(f"{path}: start_time: found {shown(value)}, accepted: {fault}") from None
+        # the same bounds as of a number: what lasts from the end of the calendar on cannot be reckoned with
+        if not 0 <= start.timestamp() <= _LAST_S:
+            raise UnreadableReport(
+                f"{path}: start_time: found {shown(value)}, accepted: a time from 1970 to 5138"
+            )
+        return start
     return datetime.fromtimestamp(number_of(path, "start_time", value, most=_LAST_S), UTC)
 
 

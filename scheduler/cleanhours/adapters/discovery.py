@@ -78,10 +78,13 @@ class Plugins:
     def meters(
         self, settings: Mapping[str, Mapping[str, Any]], context: Context
     ) -> tuple[list[Meter], list[Broken]]:
-        """Every installed meter that works, by name, and those that do not: each named in the log once."""
+        """Every installed meter that works, by name, and those that do not: each named in the log once.
+
+        A table of a meter that is not installed is one of these: a mistyped name must not be silence.
+        """
         built: list[Meter] = []
         broken: list[Broken] = []
-        for name in self.names(Group.METERS):
+        for name in sorted({*self.names(Group.METERS), *settings}):
             try:
                 built.append(self.meter(name, settings.get(name, {}), context))
             except CleanhoursError as fault:

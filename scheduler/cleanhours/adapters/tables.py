@@ -23,7 +23,7 @@ from cleanhours.adapters.table_values import (
     byte_count,
     listen_address,
 )
-from cleanhours.domain.caps import MAXIMUM_SLOWDOWN_PERCENT, PowerCurve
+from cleanhours.domain.caps import MAXIMUM_SLOWDOWN_PERCENT, MOST_LIMIT_W, PowerCurve
 from cleanhours.domain.errors import Complaint, InvalidRequest
 from cleanhours.domain.hardware import Hardware
 from cleanhours.domain.locations import Location
@@ -120,7 +120,7 @@ class LedgerTable(Table):
 class HardwareTable(Table):
     """One server: what making it emitted, how long it serves, and its GPUs or CPUs, by which runs share it."""
 
-    server_kg_co2e: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    server_kg_co2e: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
     lifetime: Lifetime = timedelta(days=4 * 365)
     gpus: Annotated[int, Field(ge=1)] | None = None
     cpus: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -147,7 +147,7 @@ class StateTable(Table):
 class CapPointTable(Table):
     """What the same work took under a limit: watts per accelerator, seconds, joules of all accelerators of the job."""
 
-    limit_w: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    limit_w: Annotated[float, Field(gt=0, le=MOST_LIMIT_W, allow_inf_nan=False)]
     time_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     energy_j: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -307,7 +307,7 @@ def _hardware_faults(where: str, table: HardwareTable) -> Iterator[str]:
     if table.server_kg_co2e is None:
         said = table.model_fields_set - {"locations"}
         if said or where != "embodied":
-            yield f"{where}.server_kg_co2e: missing, accepted: kgCO2e of making one server, above 0"
+            yield f"{where}.server_kg_co2e: missing, accepted: kgCO2e of making one server, above 0 and at most 1000000"
     elif len(counts) != 1:
         found = " and ".join(counts) or "neither"
         yield f"{where}: found {found}, accepted: gpus or cpus of the server, one of them, by which runs share it"

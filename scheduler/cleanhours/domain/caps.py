@@ -16,6 +16,9 @@ MAXIMUM_SLOWDOWN_PERCENT: Final = 10.0
 saves 14 to 16 % of the energy (median over models, on each of four GPUs)."""
 
 
+MOST_LIMIT_W: Final = 10_000.0
+"""Of one accelerator: a limit beyond it was written in milliwatts, as NVML tells it."""
+
 _SLOWEST: Final = 100.0
 _MOST_W: Final = 1e9
 
@@ -94,7 +97,7 @@ def _makes_sense(point: CapPoint) -> bool:
     numbers = (point.limit_w, point.seconds, point.joules)
     if not all(math.isfinite(one) and one > 0 for one in numbers):
         return False
-    return all(0.001 <= one <= _MOST_W for one in (point.limit_w, point.watts))
+    return 0.001 <= point.limit_w <= MOST_LIMIT_W and 0.001 <= point.watts <= _MOST_W
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,11 @@ class PowerCurve:
             yield Complaint("points", f"{len(self.points)}", "two or more, the highest being no limit")
         for point in self.points:
             if not _makes_sense(point):
-                yield Complaint("points", str(point), "a limit, seconds and joules above 0; 1 mW to 1 GW")
+                yield Complaint(
+                    "points",
+                    str(point),
+                    f"a limit of 1 mW to {MOST_LIMIT_W:g} W an accelerator, in watts; seconds and joules above 0, at most 1 GW",
+                )
         for below, above in pairwise(self.points):
             if below.limit_w >= above.limit_w:
                 yield Complaint(

@@ -77,6 +77,14 @@ def test_in_a_list_a_broken_plugin_is_named_and_skipped(site: Path, caplog: pyte
     assert all(one.name in caplog.text for one in broken)
 
 
+def test_a_table_of_a_meter_that_is_not_installed_is_named_with_the_nearest_name(
+    site: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, broken = Plugins([str(site)]).meters({"goood": {"url": "http://x"}, "good": {}}, NOBODY)
+    assert ["broken", "failing", "goood", "refusing"] == [one.name for one in broken]
+    assert "name=goood error=no meter 'goood' is installed; did you mean 'good'?" in caplog.text
+
+
 def test_our_own_plugins_are_found_where_python_looks() -> None:
     plugins = Plugins()
     assert "climatology" in plugins.names(Group.FORECASTS)

@@ -87,6 +87,14 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     assert any("did you mean 'server_kg_co2e'?" in one for one in found)
 
 
+@pytest.mark.parametrize("kilograms", ["1e30", "1000001", "inf", "nan", "-1"])
+def test_no_server_weighs_more_than_a_ship(tmp_path: Path, kilograms: str) -> None:
+    (found,) = faults(tmp_path, f"[embodied]\nserver_kg_co2e = {kilograms}\ngpus = 1\n")
+
+    assert found.startswith("embodied.server_kg_co2e: found ")
+    assert "accepted: " in found
+
+
 def test_what_does_not_go_together_is_a_fault(tmp_path: Path) -> None:
     both = "[embodied]\nserver_kg_co2e = 1\ngpus = 1\ncpus = 2\n"
     neither = "[embodied]\nserver_kg_co2e = 1\n"

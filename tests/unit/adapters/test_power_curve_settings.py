@@ -91,6 +91,10 @@ zeus = "{tmp_path}/x.json"
         ({"measurements": [3, {"power_limit": "250", "time": True}]}, "measurements[1].energy"),
         (measurements([(250, 1, 1), (250, 2, 2)]), "each limit once"),
         (measurements([(250, 0, 1), (300, -2, 2)]), "above 0"),
+        (
+            measurements([(250_000, 40, 1), (300_000, 38, 2)]),
+            "limit of 1 mW to 10000 W an accelerator, in watts",
+        ),
         ("x" * 1_000_001, "at most 1,000,000 bytes"),
     ],
 )
@@ -98,6 +102,25 @@ def test_a_file_that_makes_no_sense_is_refused(tmp_path: Path, content: object, 
     with pytest.raises(InvalidRequest) as refused:
         zeus_curve(zeus(tmp_path, content))
     assert said in str(refused.value)
+
+
+def test_limits_that_no_accelerator_has_are_named_among_the_faults(tmp_path: Path) -> None:
+    """Milliwatts, as NVML tells them."""
+    with pytest.raises(ConfigurationError) as wrong:
+        settings(
+            tmp_path,
+            """
+[power_curves.milli]
+points = [{ limit_w = 250_000, time_s = 43, energy_j = 10450 }, { limit_w = 300_000, time_s = 41, energy_j = 11800 }]
+[power_curves.net]
+points = [{ limit_w = 1e30, time_s = -1, energy_j = 1 }, { limit_w = 10_000, time_s = 1, energy_j = 1 }]
+""",
+        )
+    said = str(wrong.value)
+    for part in ("milli.points.0.limit_w: found '250000'", "milli.points.1.limit_w", "net.points.0.limit_w: found",
+                 "net.points.0.time_s", "accepted: less than or equal to 10000"):  # fmt: skip
+        assert part in said, said
+    assert "net.points.1" not in said
 
 
 def test_a_point_that_is_no_number_is_a_fault_of_the_settings(tmp_path: Path) -> None:

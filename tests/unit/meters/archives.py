@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -21,7 +21,7 @@ OTHER_POD = "7f1c2f3e-1d2c-4c2e-9a55-0c1d2e3f4a5b"
 JOB = "99999999-aaaa-bbbb-cccc-000000000000"
 MINUTE = timedelta(minutes=1)
 
-Answer = Callable[[], str]
+Line = tuple[Mapping[str, str], Sequence[tuple[float, float | str]]]
 
 
 @dataclass
@@ -38,14 +38,21 @@ class World:
 
 @dataclass
 class Archive:
-    """Answers each question with what was put for a text in it, the first that fits; else with nothing."""
+    """Answers each question with what was put for a text in it, the first that fits; else with the series that are kept
+    whose metric stands in it; else with nothing.
+    """
 
     answers: list[tuple[str, str | Exception]] = field(default_factory=list)
+    kept: list[Line] = field(default_factory=list)
     asked: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     sent: list[Mapping[str, str]] = field(default_factory=list)
 
     def put(self, fits: str, answer: str | Exception) -> Archive:
         self.answers.append((fits, answer))
+        return self
+
+    def keep(self, *series: Line) -> Archive:
+        self.kept += series
         return self
 
     @property
@@ -72,10 +79,12 @@ class Archive:
                 if isinstance(answer, Exception):
                     raise answer
                 return Response(200, {}, answer)
-        return Response(200, {}, words() if "/label" in path else matrix())
+        if "/label" in path:
+            return Response(200, {}, words())
+        return Response(200, {}, matrix(*(one for one in self.kept if one[0]["__name__"] in question)))
 
 
-def matrix(*series: tuple[Mapping[str, str], Sequence[tuple[float, float | str]]]) -> str:
+def matrix(*series: Line) -> str:
     result = [
         {"metric": dict(labels), "values": [[at, str(value)] for at, value in samples]}
         for labels, samples in series

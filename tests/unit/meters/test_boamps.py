@@ -115,6 +115,8 @@ def test_units_of_older_reports(tmp_path: Path) -> None:
     ("fault", "said"),
     [
         ({"unit": "BTU"}, "unit: found 'BTU', accepted: mWh, Wh, kWh"),
+        ({"unit": {"a": 1}}, "unit: found {'a': 1}, accepted: mWh, Wh, kWh"),
+        ({"unit": ["kWh"]}, r"unit: found \['kWh'\], accepted: mWh, Wh, kWh"),
         ({"powerConsumption": None}, "powerConsumption: found None"),
         ({"powerConsumption": -1}, "powerConsumption: found -1"),
         ({"measurementDuration": None}, "measurementDuration: found None"),
@@ -131,6 +133,16 @@ def test_what_is_not_certain_is_refused_with_the_reason(
 
     with pytest.raises(UnreadableReport, match=said):
         known(one_hour(), tmp_path)
+
+
+@pytest.mark.parametrize("key", ["unit", "powerConsumption", "measurementDuration", "measurementDateTime"])
+def test_what_a_report_says_is_shown_short(tmp_path: Path, key: str) -> None:
+    """Megabytes of it would stand in the log of the controller."""
+    for value in ("x" * 1_000_000, {"x": [["y" * 1_000_000]]}):
+        report(tmp_path, measure(**{key: value}))
+        with pytest.raises(UnreadableReport, match=key) as caught:
+            known(one_hour(), tmp_path)
+        assert len(str(caught.value)) < 500 + len(str(tmp_path))
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"measures": {}}', '{"measures": [7]}'])

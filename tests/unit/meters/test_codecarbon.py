@@ -121,13 +121,10 @@ def test_rows_without_an_id_are_rows_of_their_own_unless_they_are_the_same(tmp_p
         ("2026-03-01T01:00:00", 3600, True),
         ("2026-03-01T01:01:30", 3600, True),  # clocks differ by less than the tolerance
         ("2026-03-01T01:03:00", 3600, False),  # written after the run
-        ("2026-03-01T00:30:00", 3600, False),  # begun before it: the run before this one
+        ("2026-02-28T23:59:00", 3600, False),  # the run before this one
         ("2026-02-28T23:00:00", 3600, False),
+        ("2026-02-28T23:00:00", "nan", False),  # broken, and another's
         ("2026-03-01T02:00:00+01:00", 3600, True),
-        ("yesterday", 3600, False),
-        ("2026-03-01T01:00:00", "nan", False),
-        ("2026-03-01T01:00:00", 1e300, False),
-        ("0001-01-01T01:00:00", 3600, False),
     ],
 )
 def test_a_row_is_the_runs_when_all_its_time_is(
@@ -136,6 +133,48 @@ def test_a_row_is_the_runs_when_all_its_time_is(
     write(tmp_path / "ada" / "train", row(timestamp=timestamp, duration=duration))
 
     assert own is bool(known(one_hour(), tmp_path).slices)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (
+            {"timestamp": "2026-03-01T00:30:00"},
+            "duration: found 3600, accepted: seconds within the run, which began",
+        ),
+        (
+            {"duration": 99_999},
+            "row of '2026-03-01T01:00:00': duration: found 99999, accepted: seconds within",
+        ),
+        (
+            {"duration": "nan"},
+            "row of '2026-03-01T01:00:00': duration: found 'nan', accepted: a number from 0 to",
+        ),
+        ({"duration": -1}, "duration: found '-1'"),
+        ({"duration": 1e300}, "duration: found '1e[+]300'"),
+        ({"timestamp": "yesterday"}, "row of 'yesterday': timestamp: accepted: YYYY-MM-DDTHH:MM:SS"),
+        ({"timestamp": "0001-01-01T01:00:00"}, "timestamp: accepted"),
+    ],
+)
+def test_a_row_whose_time_makes_no_sense_is_said(tmp_path: Path, fault: dict[str, Any], said: str) -> None:
+    write(tmp_path / "ada" / "train", row(**fault))
+
+    with pytest.raises(UnreadableReport, match=said):
+        known(one_hour(), tmp_path)
+
+
+def test_a_row_that_may_be_an_earlier_runs_harms_this_runs_own_only_where_no_other_run_writes(
+    tmp_path: Path,
+) -> None:
+    """By `{namespace}/{name}` two runs may overlap; below a folder of its UID nobody else writes."""
+    rows = (row(run_id="b", timestamp="2026-03-01T00:30:00"), row())
+    write(tmp_path / "ada" / "train", *rows)
+    write(tmp_path / "1", *rows)
+
+    assert KWH_MJ // 10 == by_component(known(one_hour(), tmp_path))[Component.CPU]
+    own = codecarbon.build({"folder": f"{tmp_path}/{{uid}}", "timezone": "UTC"}, context())
+    with pytest.raises(UnreadableReport, match="duration: found 3600"):
+        own.energy(one_hour())
 
 
 def test_times_are_local_where_the_run_was(tmp_path: Path) -> None:

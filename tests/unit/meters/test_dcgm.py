@@ -22,7 +22,6 @@ from tests.unit.meters.archives import (
     a_run,
     at,
     joules,
-    matrix,
     vector,
     words,
 )
@@ -43,11 +42,7 @@ def meter(archive: Archive, **settings: Any) -> DcgmMeter:
 def dcgm(
     *series: Line, labels: tuple[str, ...] = ("UUID", "pod", "namespace"), names: str = NAMES
 ) -> Archive:
-    """What it answers to a question of one metric is that metric's."""
-    archive = Archive().put("/api/v1/labels", words(*labels)).put("kube_pod_info", names)
-    for metric in (ENERGY, POWER):
-        archive.put(metric, matrix(*(one for one in series if one[0]["__name__"] == metric)))
-    return archive
+    return Archive().put("/api/v1/labels", words(*labels)).put("kube_pod_info", names).keep(*series)
 
 
 def counter(watts: float = 300, gpu: str = "GPU-0", pod: str = "train-1", **labels: str) -> Line:
@@ -64,10 +59,7 @@ def gauge(watts: float = 300, gpu: str = "GPU-0", **labels: str) -> Line:
 def test_the_device_of_the_samples_drew_4620_joules(test_data: Path) -> None:
     file = test_data / "provider-samples" / "prometheus" / "dcgm_energy_raw_range.json"
     archive = dcgm(names=vector({"namespace": "dcgm-exporter", "pod": "cuda-workload", "uid": POD}))
-    archive.answers = [
-        (ENERGY + '\\"', file.read_text("utf-8")) if fits == ENERGY else (fits, a)
-        for fits, a in archive.answers
-    ]
+    archive.put(ENERGY, file.read_text("utf-8"))
     run = a_run(start=START.fromtimestamp(1767225600, START.tzinfo), length=timedelta(seconds=60))
 
     assert {Component.GPU: 4620.0} == joules(meter(archive).energy(run))
@@ -158,7 +150,6 @@ def test_pods_are_named_as_the_scrape_names_them(labels: tuple[str, ...], asked:
 
     assert asked in archive.queries[-1]
     assert ("pod_uid" in labels) != any("kube_pod_info" in query for query in archive.queries)
-    assert len(archive.asked) <= 4
 
 
 def test_blanks_are_no_energy() -> None:
@@ -182,6 +173,38 @@ def test_with_watts_alone_their_integral_is_taken() -> None:
 
     assert {Component.GPU: 1_440_000} == joules(profile)
     assert {(Method.MEASURED, "dcgm/power")} == {(part.method, part.meter) for part in profile.slices}
+
+
+def test_a_site_may_have_counters_of_some_devices_and_watts_of_all() -> None:
+    """Two runs by their counters, one by its watts alone, and one by its counters again: each by the best that it has."""
+    archive = dcgm(counter(300), gauge(310))
+    asking = meter(archive)
+    for kept, drawn, name in (
+        ([counter(300), gauge(310)], 300, "dcgm"),
+        ([counter(300), gauge(310)], 300, "dcgm"),
+        ([gauge(310)], 310, "dcgm/power"),
+        ([gauge(310)], 310, "dcgm/power"),
+        ([counter(300), gauge(310)], 300, "dcgm"),
+    ):
+        archive.kept = list(kept)
+        profile = asking.energy(a_run())
+        assert {Component.GPU: drawn * 3600} == joules(profile)
+        assert {name} == {part.meter for part in profile.slices}
+
+
+def test_counters_and_watts_of_a_week_are_asked_for_each_in_its_own_way() -> None:
+    """A counter's last value of a step, a gauge's mean."""
+    world = World()
+    world.clock.set(START + timedelta(days=8))
+    archive = dcgm()
+    built = build({"url": URL}, world.context)
+    assert built.server is not None
+    built.server.session = archive.session
+    built.energy(a_run(length=timedelta(days=7)))
+
+    (query,) = [query for query in archive.queries if ENERGY in query]
+    assert f'max_over_time({{__name__=~"{ENERGY}"' in query
+    assert f'avg_over_time({{__name__=~"{POWER}"' in query
 
 
 def test_a_long_silence_of_the_gauge_lowers_the_coverage() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.errors import ConfigurationError, TemporaryError
@@ -16,7 +19,9 @@ from cleanhours.domain.jobs import FinishedRun, RunKey, RunSegment
 from cleanhours.http import Refused
 from cleanhours.testing.meters import HOUR, START, a_finished_run
 from cleanhours_plugins.meters.kepler import KeplerMeter, build
-from cleanhours_plugins.meters.prometheus.fetching import lots
+from cleanhours_plugins.meters.prometheus.asking import one_of, one_of_alike
+from cleanhours_plugins.meters.prometheus.fetching import lots, named
+from cleanhours_plugins.meters.prometheus.pods import Pod
 from tests.unit.meters.archives import (
     JOB,
     MINUTE,
@@ -236,6 +241,29 @@ def test_long_names_make_smaller_lots() -> None:
     assert 1000 == sum(map(len, lots(names * 20)))
 
 
+@given(
+    st.lists(st.text("ab.(|-", min_size=1, max_size=6), min_size=1, max_size=6, unique=True),
+    st.text("ab.(|-"),
+)
+def test_texts_that_begin_alike_are_matched_and_no_other(texts: list[str], other: str) -> None:
+    for expression in (one_of(texts), one_of_alike(texts)):
+        for text in (*texts, other):
+            assert (text in texts) == bool(re.fullmatch(expression, text))
+
+
+def test_a_hundred_long_names_of_one_job_are_one_question_and_of_many_jobs_several() -> None:
+    alike = [Pod("", "ml", f"train-{'x' * 40}.{n}") for n in range(100)]
+    ((namespace, expression, count),) = named(alike)
+
+    assert ("ml", 100) == (namespace, count)
+    assert all(re.fullmatch(expression, pod.name) for pod in alike)
+    assert not re.fullmatch(expression, alike[0].name.replace(".", "-"))
+    others = [Pod("", "ml", f"{n:02d}{'x' * 40}") for n in range(100)]
+    lots_of = list(named(others))
+    assert [42, 42, 16] == [count for _, _, count in lots_of]
+    assert all(any(re.fullmatch(one, pod.name) for _, one, _ in lots_of) for pod in others)
+
+
 # --- the older Kepler -------------------------------------------------------------------------------------------------
 
 
@@ -375,7 +403,20 @@ def test_a_server_that_is_away_is_left_alone_for_a_while() -> None:
     assert {Component.CPU: 36_000} == joules(asking.energy(a_run()))
 
 
-@pytest.mark.parametrize("answer", ["", "<html>", "[]", '{"status":"success"}', '{"status":"error"}', "{}"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "<html>",
+        "[]",
+        '{"status":"success"}',
+        '{"status":"error"}',
+        "{}",
+        "[" * 100_000,
+        '{"data":' * 100_000,
+    ],
+    ids=range(8),
+)
 def test_an_answer_of_something_else_is_not_known_and_said_once(
     answer: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -152,7 +152,18 @@ def test_coefficients_are_those_that_cloud_carbon_footprint_publishes(test_data:
         (processes.build, {"minimum_watts_per_core": "3"}, "found '3', accepted: watts"),
         (processes.build, {"minimum_watts_per_core": 9}, "at least the minimum"),
         (declared.build, {"watts": 3}, "known: none"),
+        (
+            processes.build,
+            {"processor": ["z80"], "minimum_watts_per_core": -5, "maximum_watts_per_core": -1, "watts": 3},
+            r"processes\.watts: no such.*processor: found \['z80'\].*minimum_watts_per_core: found -5.*found -1, accepted",
+        ),
         (rapl.build, {"powercap": 3}, "the path of a folder"),
+        (
+            rapl.build,
+            {"powercap": 3, "proc": 5, "cap": 1},
+            "rapl.cap: no such.*rapl.powercap: .*rapl.proc: found 5",
+        ),
+        (nvml.build, {"gpus": 3, "proc": 5}, "nvml.gpus: no such setting.*nvml.proc: found 5"),
         (nvml.build, {"gpus": 3}, "no such setting"),
     ],
 )
@@ -251,7 +262,10 @@ def test_this_machines_own_processes_are_read() -> None:
 
 
 class FakeNvml:
-    """The four questions that we ask of pynvml; `gpus` holds counter and process ids of each device."""
+    """The four questions that we ask of pynvml; `gpus` holds counter and process ids of each device.
+
+    A counter of None is that of a device which has none.
+    """
 
     class NVMLError(Exception):
         pass
@@ -260,7 +274,7 @@ class FakeNvml:
     class Running:
         pid: int
 
-    def __init__(self, *gpus: tuple[int, tuple[int, ...]], broken: bool = False) -> None:
+    def __init__(self, *gpus: tuple[int | None, tuple[int, ...]], broken: bool = False) -> None:
         self.gpus = list(gpus)
         self.broken = broken
 
@@ -278,9 +292,10 @@ class FakeNvml:
         return [self.Running(pid) for pid in self.gpus[device][1]]
 
     def nvmlDeviceGetTotalEnergyConsumption(self, device: int) -> int:  # noqa: N802
-        if self.broken:
+        counter = self.gpus[device][0]
+        if self.broken or counter is None:
             raise self.NVMLError("Not Supported")
-        return self.gpus[device][0]
+        return counter
 
 
 def test_a_gpus_energy_goes_to_the_runs_that_compute_on_it(machine: Machine) -> None:
@@ -309,6 +324,39 @@ def test_a_run_that_started_between_two_looks_gets_its_part(machine: Machine) ->
     run = finished("1", START + timedelta(seconds=30), START + timedelta(seconds=20))
     assert 1_000 == meter.energy(run).millijoules
     assert START + timedelta(seconds=20) == meter.energy(run).slices[0].start
+
+
+def test_a_gpu_without_a_counter_leaves_the_others_be_and_is_said_once(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Run 2 is on both: what its other GPU drew is not all that it drew, so nothing is known of it."""
+    clock, library = FakeClock(START), FakeNvml((None, (200,)), (0, (100,)), (0, (200,)))
+    machine.process(200, 0, session=200)
+    meter = nvml.NvmlMeter(clock, machine.proc, library)
+    jobs = [living("1", "100"), living("2", "200")]
+    for look in range(3):
+        library.gpus = [(None, (200,)), (3_000 * look, (100,)), (5_000 * look, (200,))]
+        meter.sample(jobs)
+        clock.advance(timedelta(seconds=30))
+    end = START + timedelta(seconds=60)
+    assert {Component.GPU: 6_000} == by_component(meter.energy(finished("1", end)))
+    assert 1.0 == meter.energy(finished("1", end)).coverage
+    assert EnergyProfile(coverage=0.0) == meter.energy(finished("2", end))
+    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert ["GPU counter not read, its runs are not measured gpu=0 error=Not Supported"] == warned
+
+
+def test_a_gpu_that_does_not_answer_once_costs_its_runs_the_time_and_is_not_nothing(machine: Machine) -> None:
+    """Three spans of half a minute; at the second look there was no answer, so only the third is known."""
+    clock, library = FakeClock(START), FakeNvml()
+    meter = nvml.NvmlMeter(clock, machine.proc, library)
+    for counter in (0, None, 6_000, 9_000):
+        library.gpus = [(counter, (100,))]
+        meter.sample([living("1", "100")])
+        clock.advance(timedelta(seconds=30))
+    profile = meter.energy(finished("1", START + timedelta(seconds=90)))
+    assert 3_000 == profile.millijoules
+    assert 1 / 3 == pytest.approx(profile.coverage)
 
 
 @pytest.mark.parametrize("library", [FakeNvml(broken=True), FakeNvml()])

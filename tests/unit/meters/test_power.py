@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.errors import ConfigurationError, TemporaryError
 from cleanhours.domain.jobs import RunKey, RunSegment
+from cleanhours.testing.clocks import FakeClock
 from cleanhours.testing.meters import HOUR, START, a_finished_run
 from cleanhours_plugins.meters.power import PowerMeter, build
 from tests.unit.meters.archives import (
@@ -49,10 +51,7 @@ def meter(archive: Archive, *gauges: Mapping[str, Any], **settings: Any) -> Powe
 
 
 def archive(*series: Line) -> Archive:
-    found = Archive().put("kube_pod_info", NAMES)
-    for metric in dict.fromkeys(one[0]["__name__"] for one in series):
-        found.put(metric, matrix(*(one for one in series if one[0]["__name__"] == metric)))
-    return found
+    return Archive().put("kube_pod_info", NAMES).keep(*series)
 
 
 def bmc(watts: float = 400, node: str = "home-1", minutes: range = range(-1, 200), **labels: str) -> Line:
@@ -114,6 +113,45 @@ def test_a_pod_that_was_not_seen_lowers_the_coverage() -> None:
     )
 
 
+def test_gauges_that_are_found_alike_are_one_question_and_each_keeps_its_own_series() -> None:
+    labels = SCAPHANDRE["labels"]
+    gauges = [
+        SCAPHANDRE,
+        {"metric": "gpu_watts", "labels": labels, "component": "gpu"},
+        {"metric": "memory_watts", "labels": {"pod": "{pod}"}, "component": "memory"},
+    ]
+    samples = [(at(m), 300.0) for m in range(61)]
+    device = {"__name__": "gpu_watts", "kubernetes_pod_name": "train-1", "kubernetes_pod_namespace": "ml"}
+    found = archive(
+        process(2e7),
+        (device, samples),
+        ({"__name__": "memory_watts", "pod": "train-1"}, [(t, 5.0) for t, _ in samples]),
+    )
+    found.answers = [("kube_pod_info", vector({"namespace": "ml", "pod": "train-1", "uid": POD}))]
+    profile = meter(found, *gauges).energy(a_run())
+
+    assert {Component.CPU: 20 * 3600, Component.GPU: 300 * 3600, Component.MEMORY: 5 * 3600} == joules(
+        profile
+    )
+    assert 3 == len(found.asked)
+    assert '__name__=~"scaph_process_power_consumption_microwatts|gpu_watts"' in found.queries[1]
+
+
+def test_gauges_of_many_pods_are_asked_for_one_by_one_so_that_each_fits_into_an_address() -> None:
+    uids = [f"{n:08d}-2222-3333-4444-555555555555" for n in range(100)]
+    kinds = ("cpu", "memory", "gpu")
+    gauges = [{"metric": f"{kind}_watts", "labels": {"pod": "{uid}"}, "component": kind} for kind in kinds]
+    found = Archive()
+    asking = meter(found, *gauges)
+    assert asking.server is not None
+    asking.server.clock = FakeClock(START + timedelta(days=8))
+    asking.energy(a_run(*uids, length=timedelta(days=7)))
+
+    assert 3 == len(found.asked)
+    for path, params in found.asked:
+        assert len(f"{URL}{path}?{urlencode(params)}") < 8_000
+
+
 def test_what_is_shared_is_an_upper_estimate() -> None:
     profile = meter(archive(bmc()), {**BMC, "shared": True}).energy(a_run())
 
@@ -154,7 +192,7 @@ def test_a_week_is_asked_for_as_means() -> None:
         "avg_over_time",
         matrix(
             (
-                {"cleanhours_metric": "w", "node": "home-1"},
+                {"cleanhours_metric": str(BMC["metric"]), "node": "home-1"},
                 [(START.timestamp() - 30 + 120 * m, 400.0) for m in range(5_045)],
             )
         ),

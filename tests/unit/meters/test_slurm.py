@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -10,7 +11,7 @@ import pytest
 
 from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.errors import ConfigurationError
-from cleanhours.domain.jobs import FinishedRun, RunSegment
+from cleanhours.domain.jobs import FinishedRun, RunKey, RunSegment
 from cleanhours.domain.locations import Location
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Demand
@@ -107,6 +108,31 @@ def test_coverage_is_the_share_of_the_running_time_that_was_measured() -> None:
 
     assert 0.5 == profile.coverage
     assert 3_600_000 == profile.millijoules
+
+
+def test_more_energy_than_its_nodes_can_draw_is_none_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """An hour of two nodes at 100 kW is 720 MJ. The model: 4 CPUs x 5 W x 1 h."""
+    most = 720e6
+    meter = slurm.build({"cpu_watts": 5}, CONTEXT)
+    assert {Component.WHOLE: 720_000_000_000} == by_component(
+        meter.energy(one_hour(usage=held(cpus=4, nodes=2, joules=most)))
+    )
+
+    for joules in (most + 1, 1e17, math.inf, math.nan, -1):
+        run = one_hour(usage=held(cpus=4, nodes=2, joules=joules), key=RunKey("slurm", str(joules), 1))
+        for _ in range(2):
+            assert {Component.CPU: 20 * WATT_HOUR_MJ} == by_component(meter.energy(run))
+    assert 5 == caplog.text.count("energy not believed")
+    assert "joules=1e+17 most=7.2e+08: more than 100000 W of each of 2 nodes" in caplog.text
+    assert EnergyProfile(coverage=0.0) == known(one_hour(usage=held(cpus=4, joules=1e17)))
+
+
+def test_a_run_shorter_than_a_reading_may_be_given_a_minutes_energy() -> None:
+    segment = RunSegment(START, START + HOUR / 3600, "home", ("12", "0"))
+    short = {"segments": (segment,), "finished_at": START + HOUR / 3600}
+
+    assert known(a_finished_run(**short, usage=held(cpus=4, nodes=1, joules=6e6))).slices
+    assert not known(a_finished_run(**short, usage=held(cpus=4, nodes=1, joules=6.1e6))).slices
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,7 @@ def cadvisor(*series: Line, names: str = "") -> Archive:
     archive = Archive()
     if names:
         archive.put("kube_pod_info", names)
-    for metric in (CPU, MEMORY):
-        archive.put(metric, matrix(*(one for one in series if one[0]["__name__"] == metric)))
-    return archive
+    return archive.keep(*series)
 
 
 def busy(cores: float, pod: str = POD, **labels: str) -> Line:
@@ -150,6 +148,15 @@ def test_where_the_scrape_drops_ids_pods_are_found_by_name() -> None:
     for _ in range(2):
         assert 30_528.0 == joules(asking.energy(run))[Component.CPU]
     assert 3 + 2 == len(archive.asked), "once it is known, it is not asked by UID first"
+
+
+def test_processors_and_memory_are_one_question() -> None:
+    memory = {**busy(0)[0], "__name__": MEMORY}
+    archive = cadvisor(busy(2.0), (memory, [(at(m), 2.0 * GB) for m in range(61)]))
+
+    assert {Component.CPU, Component.MEMORY} == meter(archive).energy(a_run()).components
+    assert 1 == len(archive.asked)
+    assert f"{CPU}|{MEMORY}" in archive.queries[0]
 
 
 def test_a_pod_that_was_not_seen_lowers_the_coverage() -> None:

@@ -161,6 +161,12 @@ def test_a_power_limit_profile_is_no_report(test_data: Path, tmp_path: Path) -> 
             {"time": 1, "gpu_energy": {}, "start_time": "2026-03-01T00:00:00"},
             "start_time: found '2026-03-01T00:00:00'",
         ),
+        (
+            {"time": 1, "gpu_energy": {}, "start_time": "9999-12-31T23:59:59Z"},
+            "start_time: found '9999-12-31T23:59:59Z', accepted: a time from 1970 to 5138",
+        ),
+        ({"time": 1, "gpu_energy": {}, "start_time": "0001-01-01T00:00:00Z"}, "start_time: found '0001-01"),
+        ({"time": 1, "gpu_energy": {}, "start_time": 1e12}, "start_time: found 1000000000000.0"),
         ('{"time": 1, "gpu_energy": {"0": NaN}, "start_time": 0}', "gpu_energy: found nan"),
         (
             '{"time": 1, "gpu_energy": {"0": 1' + "0" * 5000 + '}, "start_time": 0}',

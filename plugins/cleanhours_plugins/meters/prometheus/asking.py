@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from os.path import commonprefix
 from typing import Any, Final, NamedTuple
 
 METRIC: Final = "cleanhours_metric"
@@ -91,6 +92,17 @@ def one_of(values: Iterable[str]) -> str:
     return "|".join(_SPECIAL.sub(r"\\\g<0>", value) for value in values)
 
 
+def shared_start(values: Sequence[str]) -> str:
+    """What all texts begin with."""
+    return commonprefix(list(values))  # noqa: RUF071 - names, not paths
+
+
+def one_of_alike(values: Sequence[str]) -> str:
+    """The same of texts that begin alike, such as the names of one Job's Pods: what they share is said once."""
+    shared = shared_start(values)
+    return f"{one_of([shared])}({one_of(value.removeprefix(shared) for value in values)})"
+
+
 def selector(metrics: Sequence[str], matchers: Mapping[str, str]) -> str:
     """All series of some metrics whose labels match these regular expressions."""
     return (
@@ -107,16 +119,16 @@ def samples_of(metrics: Sequence[str], matchers: Mapping[str, str], window: Wind
 
 
 def steps_of(
-    function: str, metrics: Sequence[str], matchers: Mapping[str, str], window: Window, step_s: int
+    functions: Mapping[str, str], matchers: Mapping[str, str], window: Window, step_s: int
 ) -> Question:
-    """A function over each step: `max_over_time` of a counter is its last value there, for nothing is carried on.
+    """A function over each step, by metric: `max_over_time` of a counter is its last value there, for nothing is carried on.
 
     The first point is of the step before the window: what is there began before it. A function takes the name of a metric
     away, so each is asked for itself and keeps its name in a label.
     """
     each = (
         f'label_replace({function}({selector((name,), matchers)}[{step_s}s]),{quoted(METRIC)},{quoted(name)},"","")'
-        for name in metrics
+        for name, function in functions.items()
     )
     count = -(-(window.end_us - window.start_us) // (step_s * SECOND_US))
     end_us = window.start_us + count * step_s * SECOND_US
@@ -159,7 +171,7 @@ def read_series(text: str) -> list[Series]:
         raise Unreadable("neither a matrix nor a vector")
     try:
         return [_series(one) for one in found["result"]]
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as fault:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as fault:
         raise Unreadable(f"a series that cannot be read: {fault}") from None
 
 
@@ -168,13 +180,13 @@ def read_words(text: str) -> list[str]:
     found = _data(text)
     if not isinstance(found, list):
         raise Unreadable("no list of names")
-    return [str(word) for word in found]
+    return [word for word in found if isinstance(word, str)]
 
 
 def _data(text: str) -> Any:
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unreadable(f"no JSON but {text.strip()[:60]!r}") from None
     if not isinstance(answer, dict) or answer.get("status") != "success":
         raise Unreadable(f"no success but {text.strip()[:60]!r}")

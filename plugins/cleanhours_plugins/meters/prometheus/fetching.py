@@ -7,7 +7,15 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from cleanhours_plugins.meters.prometheus.asking import Series, Window, samples_of, steps_of
+from cleanhours_plugins.meters.prometheus.asking import (
+    Series,
+    Window,
+    one_of,
+    one_of_alike,
+    samples_of,
+    shared_start,
+    steps_of,
+)
 from cleanhours_plugins.meters.prometheus.pods import Pod
 from cleanhours_plugins.meters.prometheus.server import Server, Unanswered
 
@@ -39,30 +47,40 @@ def step_s(seconds: int, series: int) -> int:
 
 def fetch(
     server: Server,
-    metrics: Sequence[str],
+    metrics: Mapping[str, Over],
     matchers: Mapping[str, str],
     window: Window,
     *,
     series: int,
-    over: Over = Over.LAST,
 ) -> list[Series]:
-    """The series, as they were scraped or in steps. `series` is how many are expected. Raises as `Server.series`."""
+    """The series of all these metrics by one question, as they were scraped or in steps.
+
+    `series` is how many are expected of them together. Raises as `Server.series`.
+    """
     if window.seconds * series <= FEW * server.scrape_interval.total_seconds():
         try:
-            return server.series(samples_of(metrics, matchers, window))
+            return server.series(samples_of(tuple(metrics), matchers, window))
         except Unanswered as fault:
             if not fault.too_much:
                 raise
     step = step_s(window.seconds, series)
-    found = server.series(steps_of(over, metrics, matchers, window, step))
+    found = server.series(steps_of(metrics, matchers, window, step))
     return [replace(one, step_s=step) for one in found]
 
 
-def named(found: Sequence[Pod]) -> Iterator[tuple[str, list[str]]]:
-    """Namespaces, and their Pods by name in lots that fit into a question."""
+def named(found: Sequence[Pod]) -> Iterator[tuple[str, str, int]]:
+    """Namespaces, regular expressions of the names of their Pods, and of how many each is: in lots that fit into a question.
+
+    Pods of one Job begin alike: where their names are too long for one question, what they share is said once.
+    """
     for namespace in dict.fromkeys(pod.namespace for pod in found):
-        for lot in lots([pod.name for pod in found if pod.namespace == namespace]):
-            yield namespace, lot
+        names = [pod.name for pod in found if pod.namespace == namespace]
+        if len(lots(names)) == 1:
+            yield namespace, one_of(names), len(names)
+            continue
+        shared = shared_start(names)
+        for lot in lots([name.removeprefix(shared) for name in names]):
+            yield namespace, one_of_alike([shared + rest for rest in lot]), len(lot)
 
 
 def lots(values: Sequence[str]) -> list[list[str]]:
@@ -70,7 +88,7 @@ def lots(values: Sequence[str]) -> list[list[str]]:
     found: list[list[str]] = []
     room = 0
     for value in values[:MOST_PODS]:
-        if room < len(value):
+        if not found or room < len(value):
             found.append([])
             room = LOT_CHARACTERS
         found[-1].append(value)

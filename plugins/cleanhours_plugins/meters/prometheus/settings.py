@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cleanhours.domain.energy import ENOUGH
-from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.times import DURATION_WORDS, parse_duration
 from cleanhours.ports import Clock
-from cleanhours_plugins.meters.keys import check_keys
+from cleanhours_plugins.meters.keys import Table, number
 from cleanhours_plugins.meters.prometheus.server import Server
 
 KEYS: Final = ("url", "headers", "token_file", "timeout", "scrape_interval", "minimum_coverage")
@@ -21,42 +20,6 @@ KEYS: Final = ("url", "headers", "token_file", "timeout", "scrape_interval", "mi
 LONGEST_TIMEOUT: Final = timedelta(seconds=60)
 LONGEST_SCRAPE: Final = timedelta(minutes=5)
 """A run waits ten minutes for its meters at most, from when they are first asked."""
-
-T = TypeVar("T")
-
-
-class Table:
-    """A meter's table, taken key by key; `close` raises what was wrong with all of them together."""
-
-    def __init__(self, meter: str, settings: Mapping[str, Any], keys: Sequence[str]) -> None:
-        self.meter = meter
-        self._settings = settings
-        self._faults: list[str] = []
-        try:
-            check_keys(meter, settings, keys)
-        except ConfigurationError as fault:
-            self._faults.append(str(fault))
-
-    def fault(self, key: str, found: object, accepted: str) -> None:
-        self._faults.append(f"meters.{self.meter}.{key}: found {found!r}, accepted: {accepted}")
-
-    def add(self, fault: str) -> None:
-        """One that says itself where it is."""
-        self._faults.append(fault)
-
-    def take(self, key: str, default: T, read: Callable[[Any], T], accepted: str) -> T:
-        """What `read` makes of the value; a ValueError or TypeError of it is a fault."""
-        if key not in self._settings:
-            return default
-        try:
-            return read(self._settings[key])
-        except (ValueError, TypeError):
-            self.fault(key, _shown(self._settings[key]), accepted)
-            return default
-
-    def close(self) -> None:
-        if self._faults:
-            raise ConfigurationError("; ".join(self._faults))
 
 
 def server_of(table: Table, settings: Mapping[str, Any], clock: Clock) -> Server | None:
@@ -100,25 +63,9 @@ def server_of(table: Table, settings: Mapping[str, Any], clock: Clock) -> Server
     )
 
 
-def _shown(value: Any) -> Any:
-    """A value as a complaint shows it: without what may be a secret."""
-    if isinstance(value, Mapping):
-        return list(value)
-    if isinstance(value, str) and "@" in value:
-        return "***@" + value.rpartition("@")[2]
-    return value
-
-
 def share(value: Any) -> float:
     """From 0 to 1. Raises ValueError."""
     return number(value, 1.0)
-
-
-def number(value: Any, most: float = 1e6) -> float:
-    """From 0 to `most`. Raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
-        raise ValueError(value)
-    return float(value)
 
 
 def _address(value: Any) -> str:

@@ -8,7 +8,8 @@ from typing import Final
 
 from cleanhours.domain.jobs import FinishedRun, RunSegment
 from cleanhours_plugins.meters.prometheus import pods
-from cleanhours_plugins.meters.prometheus.asking import Series, micros, one_of
+from cleanhours_plugins.meters.prometheus.asking import Series, micros, one_of, one_of_alike
+from cleanhours_plugins.meters.prometheus.fetching import LOT_CHARACTERS
 from cleanhours_plugins.meters.prometheus.pods import Pod
 from cleanhours_plugins.meters.prometheus.profiles import Span, union
 
@@ -39,10 +40,15 @@ def expressions(
     labels: Mapping[str, str], run: FinishedRun, found: Sequence[Pod], parts: Sequence[RunSegment]
 ) -> dict[str, str]:
     """Each label's regular expression for some segments of a run. What a placeholder stands for is matched as it is."""
-    told = {name: one_of(sorted(values)) for name, values in _values(run, found, parts).items()}
+    told = {name: _one_of(sorted(values)) for name, values in _values(run, found, parts).items()}
     return {
         label: _PLACEHOLDER.sub(lambda match: f"({told[match[1]]})", text) for label, text in labels.items()
     }
+
+
+def _one_of(values: Sequence[str]) -> str:
+    text = one_of(values)
+    return text if len(text) <= LOT_CHARACTERS else one_of_alike(values)
 
 
 def spans_told(
