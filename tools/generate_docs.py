@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cleanhours.adapters.exposition.families import FAMILIES, JOBS_LIMIT, PREFIX, SERIES_LIMIT, Kind, Teller
+from cleanhours.adapters.exposition.families import (
+    AHEAD_H,
+    FAMILIES,
+    JOBS_LIMIT,
+    PREFIX,
+    SERIES_LIMIT,
+    Kind,
+    Teller,
+)
+from cleanhours.adapters.exposition.labels import (
+    ALONE_PER_PLACE,
+    PLACES_LIMIT,
+    SERIES_PER_PLACE,
+    full_expansion,
+    namespaces_with_label,
+)
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -46,16 +61,36 @@ def metrics_page() -> str:
         "",
         "## How many series",
         "",
-        "Namespaces keep a label of their own, for ever, in the order in which they were first settled, while the families",
-        f"of settled runs stay within {SERIES_LIMIT} series at full expansion; later ones are summed as `other`. The limit is",
-        f"exported as `{PREFIX}settled_series_limit`, the number of namespaces in `other` as `{PREFIX}namespaces_in_other`.",
-        f"At most {JOBS_LIMIT} living jobs have a `{PREFIX}job_state` of their own, those at risk first.",
+        "A namespace is given a label of its own when it is first settled, in that order, while the families of settled runs stay",
+        f"within {SERIES_LIMIT} series at full expansion: {SERIES_PER_PLACE} for each namespace with a label, and for `other`, at each place (a cluster and",
+        f"a location where jobs may run), and {ALONE_PER_PLACE} more for each place. Later ones are summed as `other`:",
+        "",
+        "| places | namespaces with a label | series at full expansion |",
+        "| --- | --- | --- |",
+        *_expansions(),
+        "",
+        "Who has a label keeps it for ever, and who is in `other` stays there, whatever places are configured later: the ledger",
+        f"keeps what was decided. So the limit is {SERIES_LIMIT} where labels are given, and not what may come of it: more than {PLACES_LIMIT} places need",
+        "more for one namespace alone, and places that are added once many labels are given need those labels at each of them.",
+        f"What full expansion would need at the places and labels there are is exported as `{PREFIX}settled_series_limit`,",
+        f"the number of namespaces in `other` as `{PREFIX}namespaces_in_other`. Most installations are far below: a series is there",
+        "only where a run of that namespace was at that place, known by that method.",
+        "",
+        f"At most {JOBS_LIMIT} living jobs have a `{PREFIX}job_state` of their own, those at risk first. Each grid zone has {2 * AHEAD_H} series of the",
+        f"next {AHEAD_H} hours.",
         "",
         "A run enters the counters once, when it first becomes final; what later settlements change of it goes to",
-        f"`{PREFIX}corrections_grams`. A run that is closed on typical intensity enters the energy counter only.",
+        f"`{PREFIX}corrections_grams`. A run that is closed on typical intensity enters the energy counter only. `{PREFIX}runs_settled_total`",
+        "counts each run that ran as soon as it has a row, final or not, also where nobody knows its energy.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _expansions() -> Iterator[str]:
+    for places in (1, 2, 3, 6, PLACES_LIMIT, 18, 50):
+        most = namespaces_with_label(places)
+        yield f"| {places} | {most} | {full_expansion(places, most)} |"
 
 
 PAGES = {"metrics.md": metrics_page}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # promises are read by people and checkers: who keeps one need not import what it speaks of
-    from cleanhours.domain.accounts import Entry, ForecastError, Totals
+    from cleanhours.domain.accounts import Entry, ForecastError, Totals, Waiting
     from cleanhours.domain.energy import EnergyProfile
     from cleanhours.domain.intensity import IntensitySeries, Measure
     from cleanhours.domain.jobs import (
@@ -280,6 +280,13 @@ class Ledger(Protocol):
     def totals(self) -> Totals:
         """Sums for the exposition; exact, and the same after a restart."""
 
+    def label_namespaces(self, most: int) -> Sequence[str]:
+        """The settled namespaces with a label of their own in metrics, in the order in which they were given one.
+
+        Of those that are new, the first ones settled are given one, up to `most` in all; what each got then, it keeps
+        for ever, whatever `most` is later.
+        """
+
     def record_plans(self, changed: Sequence[tuple[JobKey, str, Plan]], now: datetime) -> None:
         """Keeps changed plans (with their jobs' names), so that what was believed when can be shown."""
 
@@ -312,6 +319,31 @@ class Ledger(Protocol):
         """Releases its resources; idempotent."""
 
 
+class Backlog(Protocol):
+    """What settling must know again when its process has ended: runs without a row, and how far each cluster has told.
+
+    Every method raises TemporaryError where it cannot now.
+    """
+
+    def keep(
+        self,
+        waiting: Sequence[Waiting],
+        *,
+        done: Collection[RunKey] = (),
+        told: Mapping[str, datetime] | None = None,
+    ) -> None:
+        """Keeps runs, each as it is given last, forgets those that are `done`, and up to when clusters told what finished."""
+
+    def waiting(self) -> Sequence[Waiting]:
+        """The runs that are kept, those that ended first first."""
+
+    def told(self) -> Mapping[str, datetime]:
+        """By cluster."""
+
+    def close(self) -> None:
+        """Releases its resources; idempotent."""
+
+
 class Outlook(Protocol):
     """The configured chain of forecast sources as one: what planning and settlement ask."""
 
@@ -329,6 +361,14 @@ class Outlook(Protocol):
 
     def observes(self, zone: str) -> bool:
         """Whether any source of the chain may ever know what really was there."""
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """An outlook that knows, after a restart too, which live forecast it had last."""
+
+    def issued(self, zone: str) -> tuple[str, datetime] | None:
+        """Provider and time of issue of the newest forecast kept for the zone, however old; None where none is."""
 
 
 class Context(Protocol):

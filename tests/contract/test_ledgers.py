@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from cleanhours.adapters.ledger import SqlLedger, open_ledger
-from cleanhours.domain.errors import TemporaryError
+from cleanhours.adapters.ledger import SqlLedger, find_ledger, open_ledger
+from cleanhours.domain.errors import CleanhoursError, TemporaryError
 from cleanhours.ports import Ledger
 from cleanhours.testing.ledger_contract import LedgerContract, an_entry
 from cleanhours.testing.ledgers import FakeLedger, Pages
@@ -65,6 +66,22 @@ class TestPostgres(LedgerContract):
         opened().record(an_entry())
         with psycopg.connect(opened.url) as raw, pytest.raises(psycopg.DatabaseError, match="is append-only"):
             raw.execute(act)
+
+    def test_only_asking_makes_no_table_and_writes_no_row(self, postgres_server: Postgres) -> None:
+        psycopg = pytest.importorskip("psycopg")
+        url = postgres_server.new_database()
+        assert find_ledger(url) is None
+        with psycopg.connect(url) as raw:
+            tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+            assert (0,) == raw.execute(tables).fetchone()
+        with closing(open_ledger(url)) as ledger:
+            ledger.record(an_entry())
+        asked = find_ledger(url)
+        assert asked is not None
+        with closing(asked):
+            assert [an_entry()] == list(asked.current())
+            with pytest.raises(CleanhoursError, match="read-only"):
+                asked.record(an_entry("2"))
 
     def test_a_server_that_stops_is_a_matter_of_time(self, postgres_server: Postgres, opened: Opener) -> None:
         ledger = opened()

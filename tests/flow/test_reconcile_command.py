@@ -96,6 +96,13 @@ def test_a_file_that_is_wrong_is_refused_with_every_fault(shell: Shell) -> None:
     assert "No such file" in shell.run("reconcile", "none.csv", code=2).stderr
     (shell.folder / "aws.csv").write_text(EXPORT, encoding="utf-8")
     assert "NAME=REGION" in shell.run("reconcile", "aws.csv", "--location", "x", code=2).stderr
+    both = shell.run("reconcile", "aws.csv", "--month", "2026-13", "--location", "foo=bar", code=2).stderr
+    assert "month: found '2026-13', accepted: a month such as 2026-01" in both
+    assert "location: found 'foo=bar', accepted: NAME=REGION with a region of the export (eu-west-1)" in both
+    all_wrong = shell.run("reconcile", "wrong.csv", "--month", "soon", "--location", "x", code=2).stderr
+    assert all(
+        one in all_wrong for one in ("found 'soon'", "found 'much'", "found 'x', accepted: NAME=REGION")
+    )
 
 
 def test_last_months_report_is_the_same_a_month_later_as_of_then(shell: Shell) -> None:

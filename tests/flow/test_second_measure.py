@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cleanhours.adapters.ledger import open_ledger
 from cleanhours.control.settling import Settler
 from cleanhours.domain.accounts import Cause, Entry, Settled
 from cleanhours.domain.intensity import IntensitySeries, Measure, Signal
@@ -180,6 +181,7 @@ def test_its_source_is_listed_and_credited_and_a_wrong_one_hides_no_other_credit
         (row["name"], row["level"]) for row in rows
     ]
     assert rows[1]["says"].startswith("beside the chain: average, direct")
+    open_ledger(f"sqlite:///{shell('neso').state / 'ledger.sqlite'}").close()
     both = shell("neso").json("report")["method"]["attributions"]
     assert [row["attribution"] for row in rows[:2]] == both
 

@@ -15,7 +15,7 @@ from cleanhours.domain.energy import EnergyProfile, Method
 from cleanhours.domain.intensity import IntensitySeries, Kind
 from cleanhours.domain.jobs import Job, JobKey, JobState
 from cleanhours.domain.locations import Location, Room
-from cleanhours.domain.plans import Plan, Reason
+from cleanhours.domain.plans import Plan, Reason, Segment
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Booking, Capacity, Demand
 from cleanhours.domain.snapshots import Snapshot
@@ -120,8 +120,9 @@ class Story:
         waits = JobState.HELD if self.cluster == "kubernetes" else JobState.PENDING
         running = self.start <= now
         where = LOCATIONS[self.location]
+        window = Segment(self.start, self.end, where.name, where.zone)
         plan = Plan(
-            location=where.name, zone=where.zone, start=self.start, end=self.end, segments=(),
+            location=where.name, zone=where.zone, start=self.start, end=self.end, segments=(window,),
             latest_start=self.deadline - (self.end - self.start), reason=self.reason,
         )  # fmt: skip
         demand = Demand(16_000, 2**36, 2)

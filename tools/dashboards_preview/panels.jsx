@@ -85,7 +85,7 @@ function configured(panel, frames) {
       }
       field.config.displayName = field.config.displayName?.replaceAll(/\$\{__field\.labels\.(\w+)\}/g, (_, label) => field.labels?.[label] ?? '');
       for (const { matcher, properties } of overrides) {
-        if (getFieldDisplayName(field, frame, frames) === matcher.options) {
+        if ((matcher.id === 'byFrameRefID' ? frame.refId : getFieldDisplayName(field, frame, frames)) === matcher.options) {
           for (const { id, value } of properties) {
             const holder = id.startsWith('custom.') ? field.config.custom : field.config;
             holder[id.replace('custom.', '')] = value;

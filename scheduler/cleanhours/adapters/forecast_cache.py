@@ -76,6 +76,16 @@ class Cached:
         with asking:  # one call in flight per zone
             return self._answer(zone, start, end)
 
+    def issued(self, zone: str) -> tuple[str, datetime] | None:
+        """Provider and time of issue of the answer kept for the zone, even where it is too old to be served."""
+        with self._lock:
+            asking = self._asking.setdefault(zone, Lock())
+        with asking:
+            kept = self._known(zone)
+        if kept is None or kept.series.issued_at is None:
+            return None
+        return kept.series.provider, kept.series.issued_at
+
     def _answer(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
         now = self._clock.now()
         kept = self._known(zone)

@@ -203,6 +203,12 @@ class Chain:
         said = "; ".join(str(trouble) for trouble in troubles) or "no source of its chain observes"
         raise TemporaryError(f"what was in {zone} is not known: {said}", delay=timedelta(minutes=30))
 
+    def issued(self, zone: str) -> tuple[str, datetime] | None:
+        """Provider and time of issue of the newest forecast that any cache of the zone's chain keeps."""
+        caches = [link.wrapped for link in self.sources(zone) if isinstance(link.wrapped, Cached)]
+        found = [one for one in (cache.issued(zone) for cache in caches) if one is not None]
+        return max(found, key=lambda one: one[1], default=None)
+
     def final_after(self, zone: str) -> timedelta:
         """When actuals of the zone are not revised any more: as its first observing source says."""
         said = (link.actuals.final_after for link in self.sources(zone) if link.actuals is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -160,7 +160,10 @@ def _settings(tables: SettingsTables, layers: Layers, file: Path | None) -> Sett
     }
     return Settings(
         clusters=clusters,
-        locations={name: table.location(name) for name, table in tables.locations.items()},
+        locations={
+            name: replace(table.location(name), assumed=_assumed(layers, name))
+            for name, table in tables.locations.items()
+        },
         chain=tuple(tables.forecasts.chain),
         zone_chains={zone: tuple(chain) for zone, chain in tables.forecasts.zones.items()},
         beside=tuple(tables.forecasts.beside),
@@ -184,6 +187,10 @@ def _settings(tables: SettingsTables, layers: Layers, file: Path | None) -> Sett
         file=file,
         effective=tuple(_effective(tables.model_dump(), layers)),
     )
+
+
+def _assumed(layers: Layers, location: str) -> bool:
+    return layers.origin_of(("locations", location, "zone"))[0] is Origin.DEFAULT
 
 
 def _plugin_table(layers: Layers, path: tuple[str, ...], table: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -127,6 +127,6 @@ def leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):  # nobody reads it any more
+        except (OSError, ValueError, AttributeError):  # nobody reads it any more, or ever did
             continue
     os._exit(code)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # the sbatch wrapper waits for each import, and not every job
     from cleanhours.domain.plans import Plan
     from cleanhours.domain.requests import JobRequest
     from cleanhours.domain.rules import ForecastLevels, Rules
-    from cleanhours.ports import Clock, Cluster, ForecastSource, Ledger, Meter, Queue, Telemetry
+    from cleanhours.ports import Backlog, Clock, Cluster, ForecastSource, Ledger, Meter, Queue, Telemetry
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,19 @@ class Wiring:
         return open_ledger(self.settings.ledger_url)
 
     @cached_property
+    def backlog(self) -> Backlog:
+        from cleanhours.adapters.ledger.backlog import SqlBacklog
+
+        return SqlBacklog(self.settings.ledger_url)
+
+    @cached_property
+    def books(self) -> Ledger | None:
+        """The ledger for questions alone, None where nothing was settled yet: who only asks leaves no file behind."""
+        from cleanhours.adapters.ledger import find_ledger
+
+        return find_ledger(self.settings.ledger_url)
+
+    @cached_property
     def meters(self) -> Sequence[Meter]:
         if self.only_meters:
             return [
@@ -315,7 +328,7 @@ class Wiring:
             shadow=shadow,
         )
         reconciler = Reconciler(world)
-        settler = Settler(world, self.meters, reconciler.history, beside=self.beside)
+        settler = Settler(world, self.meters, reconciler.history, beside=self.beside, backlog=self.backlog)
         serving = (cluster.services() for cluster in clusters if isinstance(cluster, Serving))
         services = tuple(service for each in serving for service in each)
         controller = Controller(
@@ -328,7 +341,8 @@ class Wiring:
 
     def close(self) -> None:
         """Gives back what was opened."""
-        if "ledger" in self.__dict__:
-            self.ledger.close()
+        for opened in ("ledger", "books", "backlog"):
+            if self.__dict__.get(opened) is not None:
+                self.__dict__[opened].close()
         if "leadership" in self.__dict__:
             self.leadership.release()

@@ -37,7 +37,7 @@ _DOES = {
     JobState.SUCCEEDED: "has finished",
     JobState.FAILED: "has failed",
     JobState.CANCELLED: "was cancelled",
-    JobState.UNMANAGED: "is paused by its owner, who alone resumes it",
+    JobState.UNMANAGED: "is in its owner's hands: he paused it, or said himself when it starts",
 }
 
 

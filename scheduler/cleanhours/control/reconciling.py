@@ -65,6 +65,11 @@ class Reconciler:
     _shadows: Shadows = field(default_factory=Shadows)
     _lost: set[str] = field(default_factory=set)
 
+    @property
+    def lost(self) -> frozenset[str]:
+        """Clusters that did not answer when they were asked last."""
+        return frozenset(self._lost)
+
     def tick(self) -> Outcome:
         """One cycle. Never raises for a job, a cluster or a provider; raises what makes the whole controller useless."""
         world = self.world
@@ -93,7 +98,8 @@ class Reconciler:
         )
         shown = tuple(_wearing(job, worn.get(job.key)) for job in [*jobs, *watched])
         leader = world.leadership.may_act()
-        self.snapshot = Snapshot(now, leader, shown, rooms, world.forecasts.best())
+        forecasts = world.forecasts
+        self.snapshot = Snapshot(now, leader, shown, rooms, forecasts.best(), forecasts.issued())
         return Outcome(now, tuple(applied), self._next_due(jobs, plans, applied, now), len(jobs))
 
     def _observe(self) -> tuple[list[Job], dict[str, Room], dict[str, frozenset[Action]]]:

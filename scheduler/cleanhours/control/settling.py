@@ -12,7 +12,7 @@ from cleanhours.control.history import History
 from cleanhours.control.measuring import Measured, Measuring
 from cleanhours.control.reconciling import World
 from cleanhours.control.troubles import Troubles
-from cleanhours.domain.accounts import Beside, Entry, Settled
+from cleanhours.domain.accounts import Beside, Entry, Settled, Waiting
 from cleanhours.domain.energy import EnergyProfile
 from cleanhours.domain.errors import CleanhoursError, SeriesError, TemporaryError, UnknownZone
 from cleanhours.domain.intensity import IntensitySeries
@@ -20,12 +20,12 @@ from cleanhours.domain.jobs import FinishedRun, RunKey
 from cleanhours.planning.besides import beside_of, unknown_beside
 from cleanhours.planning.finality import TYPICAL_AFTER, NotYet
 from cleanhours.planning.settling import settle, spans, weigh
-from cleanhours.ports import Meter, Outlook
+from cleanhours.ports import Backlog, Meter, Outlook
 
 log = logging.getLogger(__name__)
 
 LOOK_BACK: Final = timedelta(days=14)
-"""How far back a starting controller looks for runs that ended without it."""
+"""How far back the first controller of all looks for runs that ended without it; others go on where the last one stopped."""
 
 OVERLAP: Final = timedelta(hours=1)
 """Asked again each time, so that a run noted late, or by a clock that was stepped, is not missed."""
@@ -44,6 +44,8 @@ class Settler:
     resettle: timedelta = timedelta(hours=1)
     beside: Outlook | None = None
     """Where the intensity in a second measure is asked for, which is settled beside the account."""
+    backlog: Backlog | None = None
+    """What outlives this process: runs that wait for their account, and what meters said of them."""
     _since: dict[str, datetime] = field(default_factory=dict)
     """Up to when each cluster told what finished there."""
     _kept: frozenset[RunKey] = frozenset()
@@ -52,6 +54,8 @@ class Settler:
     _measured: dict[RunKey, Measured] = field(default_factory=dict)
     _retry: dict[RunKey, datetime] = field(default_factory=dict)
     _next_resettling: datetime | None = None
+    _backed: dict[RunKey, bool] | None = None
+    """What the backlog has, and whether measured; None until it was read."""
     _troubles: Troubles = field(default_factory=lambda: Troubles(log))
     _measuring: Measuring = field(init=False)
     _silent: set[str] = field(default_factory=set)
@@ -69,8 +73,10 @@ class Settler:
         """Settles what ended and can be settled, and settles provisional rows again when it is time. Returns new rows."""
         now = self.world.clock.now()
         try:
+            self._recall()
             self._collect(now)
             written = self._settle_open(now)
+            self._remember()
             if self._next_resettling is None or now >= self._next_resettling:
                 written += [entry for entry in self._settle_again(now) if self._write(entry)]
                 self._next_resettling = now + self.resettle
@@ -79,6 +85,34 @@ class Settler:
             return []
         self._troubles.well("ledger")
         return written
+
+    def _recall(self) -> None:
+        """Takes up, once, what the process before this one left. Raises TemporaryError."""
+        if self.backlog is None or self._backed is not None:
+            return
+        names = {cluster.name for cluster in self.world.clusters}
+        left = {one.run.key: one for one in self.backlog.waiting() if one.run.key.cluster in names}
+        known = self.world.ledger.known(list(left))
+        for key, one in left.items():
+            if key not in known:
+                self._open[key] = one.run
+                if one.profile is not None:
+                    self._measured[key] = Measured(one.profile, one.why)
+        self._since = {name: until for name, until in self.backlog.told().items() if name in names}
+        self._backed = {key: one.profile is not None for key, one in left.items()}
+
+    def _remember(self) -> None:
+        """Leaves what a process after this one must know. Raises TemporaryError."""
+        if self.backlog is None or self._backed is None:
+            return
+        before, after = self._backed, {key: key in self._measured for key in self._open}
+        changed = [
+            Waiting(self._open[key], *((one.profile, one.why) if (one := self._measured.get(key)) else ()))
+            for key, measured in after.items()
+            if before.get(key) is not measured
+        ]
+        self.backlog.keep(changed, done=before.keys() - after.keys(), told=self._since)
+        self._backed = after
 
     def _collect(self, now: datetime) -> None:
         """What each cluster tells; one that does not answer is asked again for all that it did not tell."""

@@ -11,7 +11,7 @@ from typing import Final
 from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.intensity import IntensitySeries, Kind
 from cleanhours.domain.rules import ForecastLevels
-from cleanhours.ports import Ledger, Outlook
+from cleanhours.ports import Ledger, Outlook, Recalling
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class ForecastWatch:
     _levels: ForecastLevels = ()
     _zones: frozenset[str] = frozenset()
     _asked: datetime | None = None
+    _issued: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     _late: set[str] = field(default_factory=set)
 
     def levels(self, zones: Sequence[str], now: datetime) -> ForecastLevels:
@@ -45,6 +46,17 @@ class ForecastWatch:
         """Asks the outlook now."""
         self._levels = self.outlook.levels(zones, now, now + HORIZON)
         self._zones, self._asked = frozenset(zones), now
+        self._issued |= {
+            zone: (series.provider, series.issued_at)
+            for zone, series in self.best().items()
+            if series.issued_at is not None
+        }
+        if isinstance(self.outlook, Recalling):
+            # the process before this one may have had what this one never sees
+            for zone in self._zones - self._issued.keys():
+                kept = self.outlook.issued(zone)
+                if kept is not None:
+                    self._issued[zone] = kept
 
     def renew_known(self, now: datetime) -> None:
         """Asks again for every zone asked before."""
@@ -63,6 +75,13 @@ class ForecastWatch:
             for zone, series in level.items():
                 found.setdefault(zone, series)
         return found
+
+    def issued(self) -> Mapping[str, tuple[str, datetime]]:
+        """Per zone, provider and time of issue of the last best series that had one: typical values have none.
+
+        Kept while others stand in, however long: who only knows what is in use never hears that a provider is away.
+        """
+        return dict(self._issued)
 
     def compare(self, ledger: Ledger, now: datetime) -> None:
         """Keeps what is forecast now, and judges what was forecast for the last two days."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from cleanhours.domain.energy import EnergyProfile, Method
 from cleanhours.domain.jobs import FinishedRun, RunKey
 from cleanhours.domain.measures import Kind, Measure, Scope, Signal
+
+COVERAGE_WINDOW: Final = timedelta(days=7)
+"""Coverage is told of the runs that finished so long before the newest one: a meter that broke today is seen within days."""
 
 
 class Settled(StrEnum):
@@ -75,6 +79,15 @@ class Beside:
         if self.emissions_ug is None or self.baseline_ug is None:
             return None
         return self.baseline_ug - self.emissions_ug
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run that ended and has no row yet. `profile` is None until its meters were asked; `why` says which of them failed."""
+
+    run: FinishedRun
+    profile: EnergyProfile | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,16 +177,28 @@ class BesideTotal:
 
 
 @dataclass(frozen=True, slots=True)
+class RunsTotal:
+    """How many runs ran at one place, each counted at its first row. `method` knows most of their energy; None: nobody does."""
+
+    cluster: str
+    location: str
+    method: Method | None
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Everything the exposition needs of the ledger, as of one instant.
 
     `counted` sums each run's first final (or typical: energy only) row, so that it never falls; `avoided` sums the rows
     in force, `beside` what they say in a second measure; `corrections_ug` is what later rows changed after a first final one.
+    `coverage` is the mean over the runs of COVERAGE_WINDOW, in whole hours of their end.
     """
 
     counted: tuple[Total, ...] = ()
     avoided: tuple[AvoidedTotal, ...] = ()
     beside: tuple[BesideTotal, ...] = ()
+    runs: tuple[RunsTotal, ...] = ()
     corrections_ug: int = 0
     provisional_ratio: float | None = None
     coverage: Mapping[Method, float] = field(default_factory=dict)

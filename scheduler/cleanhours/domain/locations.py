@@ -18,6 +18,8 @@ class Location:
     capacity: Capacity = Capacity()
     match: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What a cluster calls it: `label`, `partition`, `feature` or `cluster`."""
+    assumed: bool = False
+    """Nobody said where it is: its zone is what one machine is tried with."""
 
 
 @dataclass(frozen=True, slots=True)

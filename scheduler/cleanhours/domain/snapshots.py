@@ -15,7 +15,8 @@ from cleanhours.domain.locations import Room
 class Snapshot:
     """What the controller knew at `now`.
 
-    `jobs` are unfinished and wear their newest plan. `series` is, per grid zone, the best forecast known.
+    `jobs` are unfinished and wear their newest plan. `series` is, per grid zone, the best forecast known; `issued` is
+    provider and time of issue of the last one that had such a time, also where typical values stand in for it now.
     """
 
     now: datetime
@@ -23,6 +24,7 @@ class Snapshot:
     jobs: tuple[Job, ...] = ()
     rooms: Mapping[str, Room] = field(default_factory=dict)
     series: Mapping[str, IntensitySeries] = field(default_factory=dict)
+    issued: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
 
 
 def at_risk(job: Job, now: datetime) -> bool:

@@ -17,6 +17,7 @@ from cleanhours.domain.accounts import (
     ForecastError,
     IntensityUsed,
     MethodShare,
+    RunsTotal,
     Settled,
     Total,
     Totals,
@@ -272,6 +273,24 @@ class LedgerContract:
             ledger.record(an_entry(str(uid), namespace=namespace))
         assert ["zoe", "ada", "bob"] == [total.namespace for total in ledger.totals().counted]
 
+    def test_a_label_is_given_or_refused_once(self, opened: Callable[[], Ledger]) -> None:
+        ledger = opened()
+        assert [] == list(ledger.label_namespaces(2))
+        for uid, namespace in enumerate(("zoe", "ada", "bob", "zoe")):
+            ledger.record(an_entry(str(uid), namespace=namespace))
+        assert ["zoe", "ada"] == list(ledger.label_namespaces(2))
+        assert ["zoe", "ada"] == list(ledger.label_namespaces(1)) == list(opened().label_namespaces(0))
+        ledger.record(an_entry("4", namespace="eve"))
+        ledger.record(an_entry("5", namespace="fay", settled=Settled.PROVISIONAL))
+        assert ["zoe", "ada", "eve"] == list(opened().label_namespaces(3))
+        ledger.record(an_entry("6", namespace="gus"))
+        assert ["zoe", "ada", "eve", "gus"] == list(ledger.label_namespaces(100)), "bob and fay stay in other"
+        assert ["zoe", "ada", "eve", "gus"] == list(opened().label_namespaces(1))
+
+    def test_a_namespace_without_any_figure_takes_no_label(self, ledger: Ledger) -> None:
+        ledger.record(an_entry("1", emissions_ug=None, baseline_ug=None, shares=(), unmeasured="no meter"))
+        assert [] == list(ledger.label_namespaces(5))
+
     def test_large_amounts_are_added_exactly(self, ledger: Ledger) -> None:
         huge = 2**53 + 1
         for uid in "123":
@@ -287,6 +306,52 @@ class LedgerContract:
         totals = ledger.totals()
         assert {"local": 1} == totals.deadline_misses
         assert {Method.MEASURED: 0.5} == totals.coverage
+
+    def test_coverage_is_that_of_a_week_up_to_the_newest_run(self, opened: Callable[[], Ledger]) -> None:
+        ledger, newest = opened(), START + timedelta(days=30)
+
+        def ended(uid: str, before: timedelta, coverage: float, **more: Any) -> None:
+            profile = EnergyProfile((), coverage)
+            ledger.record(an_entry(uid, finished_at=newest - before, profile=profile, **more))
+
+        ended("1", timedelta(days=20), 1.0)
+        ended("2", timedelta(days=7), 1.0, settled=Settled.PROVISIONAL)
+        assert {Method.MEASURED: 1.0} == ledger.totals().coverage
+        ended("3", timedelta(days=7) - HOUR, 0.5, settled=Settled.PROVISIONAL)
+        ended("4", timedelta(0), 0.25)
+        ended("2", timedelta(days=7), 1.0)
+        assert {Method.MEASURED: 0.375} == ledger.totals().coverage
+        ended("3", timedelta(days=7) - HOUR, 0.5)
+        ended("5", timedelta(days=29), 1.0)
+        assert {Method.MEASURED: 0.375} == ledger.totals().coverage == opened().totals().coverage
+
+    def test_runs_are_counted_once_by_who_knows_most_of_their_energy(
+        self, opened: Callable[[], Ledger]
+    ) -> None:
+        ledger = opened()
+        nothing: dict[str, Any] = {
+            "emissions_ug": None, "baseline_ug": None, "avoided_ug": {}, "energy_avoided_mj": {}, "shares": (),
+            "profile": EnergyProfile(), "intensity": (), "unmeasured": "no meter knew its energy",
+        }  # fmt: skip
+        parts = tuple(
+            MethodShare(method, ("m",), millijoules, 1, 1)
+            for method, millijoules in ((Method.MEASURED, 1), (Method.MODELLED, 2), (Method.DECLARED, 2))
+        )
+        ledger.record(an_entry("1", settled=Settled.PROVISIONAL))
+        ledger.record(an_entry("1"))
+        ledger.record(an_entry("2", shares=parts))
+        ledger.record(an_entry("3", **nothing))
+        ledger.totals()
+        ledger.record(an_entry("3"))  # a later row is another account of the same run
+        ledger.record(an_entry("4", location="away", **nothing))
+        ledger.record(an_entry("never ran", segments=(), **nothing))
+        assert {
+            RunsTotal("local", "home", Method.MEASURED, 1),
+            RunsTotal("local", "home", Method.MODELLED, 1),
+            RunsTotal("local", "home", None, 1),
+            RunsTotal("local", "away", None, 1),
+        } == set(ledger.totals().runs)
+        assert ledger.totals().runs == opened().totals().runs
 
     def test_an_empty_ledger_has_no_ratio(self, ledger: Ledger) -> None:
         assert Totals() == ledger.totals()

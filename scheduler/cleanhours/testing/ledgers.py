@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from cleanhours.domain.accounts import (
+    COVERAGE_WINDOW,
     AvoidedTotal,
     BesideTotal,
     Cause,
     Entry,
     ForecastError,
+    RunsTotal,
     Settled,
     Total,
     Totals,
@@ -24,6 +27,8 @@ from cleanhours.planning.counterfactuals import TRANSFER
 from cleanhours.planning.uncapping import uncapped_running
 
 HOUR = timedelta(hours=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_METHODS = list(Method)
 
 
 @dataclass(slots=True)
@@ -36,6 +41,7 @@ class Pages:
         default_factory=dict
     )
     actuals: dict[tuple[str, str, Measure, int, datetime], float] = field(default_factory=dict)
+    labelled: dict[str, bool] = field(default_factory=dict)
 
 
 class FakeLedger:
@@ -93,11 +99,19 @@ class FakeLedger:
             ),
             avoided=self._avoided(in_force, namespaces),
             beside=_beside(self._in_force()),
+            runs=_runs(firsts.values()),
             corrections_ug=sum(self._correction(self._rows_of(key)) for key in firsts),
             provisional_ratio=provisional / len(in_force) if in_force else None,
-            coverage=_coverage(in_force),
+            coverage=self._coverage(in_force),
             deadline_misses=misses,
         )
+
+    def label_namespaces(self, most: int) -> Sequence[str]:
+        labelled = self.pages.labelled
+        for entry in self.pages.rows:
+            if entry.emissions_ug is not None and entry.run.namespace not in labelled:
+                labelled[entry.run.namespace] = sum(labelled.values()) < most
+        return [namespace for namespace, own in labelled.items() if own]
 
     def record_plans(self, changed: Sequence[tuple[JobKey, str, Plan]], now: datetime) -> None:
         self.pages.plans += [(key, now, Plan.from_json(plan.to_json())) for key, _, plan in changed]
@@ -198,6 +212,16 @@ class FakeLedger:
             return 0
         return (measured[-1].emissions_ug or 0) - (measured[first].emissions_ug or 0)
 
+    def _coverage(self, in_force: Iterable[Entry]) -> dict[Method, float]:
+        hours = [(entry.run.finished_at - _EPOCH) // HOUR for entry in self.pages.rows]
+        oldest = max(hours, default=0) - COVERAGE_WINDOW // HOUR
+        found: dict[Method, list[float]] = {}
+        for entry in in_force:
+            if (entry.run.finished_at - _EPOCH) // HOUR > oldest:
+                for share in entry.shares:
+                    found.setdefault(share.method, []).append(entry.profile.coverage)
+        return {method: sum(found[method]) / len(found[method]) for method in Method if method in found}
+
     def _avoided(self, in_force: Iterable[Entry], namespaces: Sequence[str]) -> tuple[AvoidedTotal, ...]:
         sums: dict[tuple[str, str, str, Settled, Cause], list[int]] = {}
         for entry in in_force:
@@ -232,9 +256,14 @@ def _beside(in_force: Iterable[Entry]) -> tuple[BesideTotal, ...]:
     return tuple(BesideTotal(*labels, *both) for labels, both in sorted(sums.items()))
 
 
-def _coverage(in_force: Iterable[Entry]) -> dict[Method, float]:
-    found: dict[Method, list[float]] = {}
-    for entry in in_force:
-        for share in entry.shares:
-            found.setdefault(share.method, []).append(entry.profile.coverage)
-    return {method: sum(found[method]) / len(found[method]) for method in Method if method in found}
+def _runs(firsts: Iterable[Entry]) -> tuple[RunsTotal, ...]:
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for entry in firsts:
+        if uncapped_running(entry.run, entry.profile) > timedelta(0):
+            best = sorted(entry.shares, key=lambda share: (-share.millijoules, _METHODS.index(share.method)))
+            most = next(iter(best), None)
+            counted[entry.key.cluster, entry.location, most.method.value if most else ""] += 1
+    return tuple(
+        RunsTotal(cluster, location, Method(method) if method else None, runs)
+        for (cluster, location, method), runs in sorted(counted.items())
+    )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cleanhours.adapters.exposition.families import FAMILIES, Teller
+from cleanhours.adapters.exposition.families import FAMILIES, UNKNOWN, Teller
 from cleanhours.domain.accounts import ForecastError, Settled, Totals
 from tests.dashboards import Query, series_named
 
@@ -63,6 +63,15 @@ class Figures:
         (avoided,), (baseline,) = self.avoided().values(), self.counted("baseline_ug").values()
         return one(avoided / baseline)
 
+    def runs(self, label: str, *, unknown: bool = False) -> Labelled:
+        """Runs first settled within the day, or those without any energy, by `method` or `cluster`."""
+        return _difference(_runs(self.now, label, unknown), _runs(self.a_day_ago, label, unknown))
+
+    def without_energy(self) -> Labelled:
+        """By cluster, of the runs first settled within the day."""
+        every, unknown = self.runs("cluster"), self.runs("cluster", unknown=True)
+        return {labels: unknown.get(labels, 0.0) / runs for labels, runs in every.items()}
+
     def negative(self) -> Labelled:
         """Where more was emitted, ever."""
         both = (Settled.FINAL, Settled.PROVISIONAL)
@@ -97,6 +106,15 @@ def _avoided(totals: Totals, labels: tuple[str, ...], settled: tuple[Settled, ..
         if total.settled in settled:
             sums[_chosen(total, labels)] += total.energy_avoided_mj if energy else total.avoided_ug
     return {chosen: amount / (1e3 if energy else 1e6) for chosen, amount in sums.items()}
+
+
+def _runs(totals: Totals, label: str, unknown: bool) -> Labelled:
+    sums: Counter[frozenset[tuple[str, str]]] = Counter()
+    for total in totals.runs:
+        if total.method is None or not unknown:
+            told = total.cluster if label == "cluster" else total.method.value if total.method else UNKNOWN
+            sums[frozenset({(label, told)})] += total.runs
+    return {labels: float(runs) for labels, runs in sums.items()}
 
 
 def _chosen(total: object, labels: tuple[str, ...]) -> frozenset[tuple[str, str]]:
@@ -151,6 +169,8 @@ FIGURES: Final[Mapping[tuple[str, str, str], Callable[[Figures], Labelled]]] = {
     ("trust", "Meter coverage by method", "A"): lambda f: {
         frozenset({("method", method.value)}): share for method, share in f.now.coverage.items()
     },
+    ("trust", "Runs by who knows their energy", "A"): lambda f: f.runs("method"),
+    ("trust", "Runs without energy", "A"): lambda f: f.without_energy(),
     ("trust", "Energy by method", "A"): lambda f: f.counted_ever("millijoules", "method"),
     ("trust", "Provisional share", "A"): lambda f: one(f.now.provisional_ratio),
     ("trust", "Negative savings", "A"): lambda f: f.negative(),

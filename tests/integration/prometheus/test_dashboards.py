@@ -154,6 +154,29 @@ def test_the_intensity_beside_the_jobs_is_that_of_their_locations(watched: Watch
         assert [{"zone": zone} for zone in sorted(zones.values())] == [line["metric"] for line in lines]
 
 
+def test_the_windows_chosen_stand_over_the_intensity_of_the_hours_to_come(watched: Watched) -> None:
+    """Two of the four jobs are planned to run in Paris from three hours ahead, for an hour and a half."""
+    (grams, jobs) = (
+        {
+            (one["metric"]["zone"], int(one["metric"]["ahead"])): last(one)
+            for one in answer(watched.prometheus, query, FILLED)
+        }
+        for query in queries()
+        if query.title == "The next 48 hours"
+    )
+    (graph,) = [
+        query
+        for query in queries()
+        if query.title == "Windows chosen, over the intensity" and "B" == query.ref
+    ]
+
+    assert {("FR", 3): 2.0, ("FR", 4): 1.0} == {hour: number for hour, number in jobs.items() if number}
+    assert {(zone, hour) for zone in ("FR", "NO-NO1") for hour in range(48)} == jobs.keys()
+    assert {(zone, hour) for zone in ("FR", "NO-NO1") for hour in range(46)} <= grams.keys()
+    assert all(100 <= number < 200 for (zone, _), number in grams.items() if "FR" == zone)
+    assert {"FR", "NO-NO1"} == {one["metric"]["zone"] for one in answer(watched.prometheus, graph, FILLED)}
+
+
 def test_a_forecast_is_drawn_over_the_hour_it_spoke_of(watched: Watched) -> None:
     """The trace is forecast as it comes, so all four lines lie on one another (but where the hour has just changed)."""
     title = "What it had been forecast to be"

@@ -17,7 +17,7 @@ from cleanhours.domain.energy import EnergyProfile, Method
 from cleanhours.domain.intensity import IntensitySeries, Kind
 from cleanhours.domain.jobs import Job, JobKey, JobState
 from cleanhours.domain.locations import Location, Room
-from cleanhours.domain.plans import Reason
+from cleanhours.domain.plans import Reason, Segment
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Booking, Capacity, Demand
 from cleanhours.domain.snapshots import Snapshot
@@ -70,6 +70,13 @@ PARIS: Mapping[str, Any] = {"cluster": "kubernetes", "namespace": "vision", "loc
 OSLO: Mapping[str, Any] = {"cluster": "slurm", "namespace": "physics", "location": "oslo"}
 
 
+NOTHING: Mapping[str, Any] = {
+    "emissions_ug": None, "baseline_ug": None, "avoided_ug": {}, "energy_avoided_mj": {}, "shares": (),
+    "profile": EnergyProfile(), "intensity": (), "unmeasured": "no meter knew its energy",
+}  # fmt: skip
+"""A run whose energy nobody knows."""
+
+
 def more_than_a_week_ago() -> Iterable[Entry]:
     """Two clusters, one miss, one loss."""
     yield row("1", emitted=80, avoided={Cause.DELAYED: 24, Cause.RELOCATED: 8}, kept=False, **PARIS)
@@ -94,7 +101,7 @@ def within_the_week() -> Iterable[Entry]:
 
 
 def within_the_day() -> Iterable[Entry]:
-    """A provisional row becomes final, a final one is corrected, another is new and provisional; a namespace begins."""
+    """A provisional row becomes final, a final one is corrected, another is new; a namespace begins; one run has no energy."""
     yield row("4", emitted=72, avoided={Cause.DELAYED: 8}, coverage=0.5, **PARIS)
     yield row("1", emitted=88, avoided={Cause.DELAYED: 16, Cause.RELOCATED: 8}, kept=False, **PARIS)
     yield row("7", emitted=16, avoided={Cause.RELOCATED: 48}, **{**PARIS, "namespace": "speech"})
@@ -102,6 +109,7 @@ def within_the_day() -> Iterable[Entry]:
     yield row("9", emitted=160, avoided={Cause.SCALED: 20}, kept=False, **OSLO)
     unknown = Beside(settled=Settled.PROVISIONAL, unknown="not published yet")
     yield row("10", emitted=0, avoided={}, beside=unknown, **OSLO)
+    yield an_entry("12", **NOTHING, **OSLO)
     yield row("11", emitted=8, avoided={}, beside=second(24, 8, Settled.PROVISIONAL), **PARIS)
 
 
@@ -158,7 +166,10 @@ class Week:
 
 def snapshot(now: datetime) -> Snapshot:
     """Four jobs at two places on two grids; one of them is late."""
-    plan = a_plan(start=now + 3 * HOUR, end=now + 4 * HOUR, latest_start=now + 5 * HOUR, location="paris")
+    window = Segment(now + 3 * HOUR, now + 4.5 * HOUR, "paris", "FR")
+    plan = a_plan(
+        start=window.start, end=window.end, segments=(window,), latest_start=now + 5 * HOUR, location="paris"
+    )
     late = a_plan(start=now, latest_start=now - HOUR, location="oslo", reason=Reason.NO_SLACK)
     jobs = (
         a_job("kubernetes", "1", "bert", "vision", JobState.HELD, now, plan=plan),

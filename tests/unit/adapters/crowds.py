@@ -11,7 +11,7 @@ from cleanhours.domain.energy import Method
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.jobs import FINISHED, Job, JobKey, JobState
 from cleanhours.domain.locations import Location, Room
-from cleanhours.domain.plans import Reason
+from cleanhours.domain.plans import Reason, Segment
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Booking, Capacity, Demand
 from cleanhours.domain.snapshots import Snapshot
@@ -56,7 +56,14 @@ def a_crowded_tick(places: Sequence[str]) -> Snapshot:
             home=places[0],
             location=places[n % len(places)],
             plan=a_plan(
-                start=START + n % 48 * HOUR, latest_start=START + 60 * HOUR, reason=reasons[n % len(reasons)]
+                start=START + n % 48 * HOUR,
+                segments=(
+                    Segment(
+                        START + n % 48 * HOUR, START + (n % 48 + 2) * HOUR, places[n % len(places)], "GB"
+                    ),
+                ),
+                latest_start=START + 60 * HOUR,
+                reason=reasons[n % len(reasons)],
             ),
         )
         for n in range(JOBS)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
@@ -13,14 +15,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cleanhours.adapters.exposition import PREFIX, Exposition, PrometheusTelemetry
 from cleanhours.adapters.exposition.families import JOBS_LIMIT, SERIES_LIMIT
-from cleanhours.adapters.exposition.labels import clean_label, namespaces_with_label
+from cleanhours.adapters.exposition.labels import (
+    PLACES_LIMIT,
+    clean_label,
+    full_expansion,
+    namespaces_with_label,
+)
 from cleanhours.adapters.ledger import open_ledger
 from cleanhours.domain.accounts import Cause, MethodShare, Settled, Totals
-from cleanhours.domain.energy import Method
+from cleanhours.domain.energy import EnergyProfile, Method
 from cleanhours.domain.errors import TemporaryError
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.jobs import Job, JobKey, JobState
 from cleanhours.domain.locations import Location, Room
+from cleanhours.domain.plans import Plan, Segment
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Booking, Capacity, Demand
 from cleanhours.domain.snapshots import Snapshot
@@ -98,10 +106,24 @@ def test_a_second_measure_has_families_of_its_own() -> None:
     assert alone == {key: told for key, told in both.items() if "beside" not in key[0]}
 
 
+def test_runs_are_told_by_who_knows_their_energy_and_those_of_nobody_too() -> None:
+    """Fifty runs without any energy are not silence."""
+    unknown: dict[str, Any] = {
+        "emissions_ug": None, "baseline_ug": None, "avoided_ug": {}, "energy_avoided_mj": {}, "shares": (),
+        "profile": EnergyProfile(), "intensity": (), "unmeasured": "no meter knew its energy",
+    }  # fmt: skip
+    alone = scraped(exposing(*(an_entry(str(n), **unknown) for n in range(50))))
+    place = {"cluster": "local", "location": "home"}
+    assert 50 == value(alone, "runs_settled_total", **place, method="unknown")
+    both = scraped(exposing(an_entry("1"), an_entry("2", **unknown)))
+    assert 1 == value(both, "runs_settled_total", **place, method="measured")
+    assert 1 == value(both, "runs_settled_total", **place, method="unknown")
+
+
 def test_only_the_leader_tells_what_comes_from_the_ledger() -> None:
     series = scraped(exposing(an_entry(), leader=False))
     assert 0.0 == value(series, "leader")
-    from_the_ledger = ("energy", "emissions", "deadline", "corrections", "settled", "namespaces")
+    from_the_ledger = ("energy", "emissions", "deadline", "corrections", "settled", "namespaces", "runs")
     assert not [name for name, _ in series if name.startswith(from_the_ledger)]
 
 
@@ -156,6 +178,41 @@ def test_jobs_are_counted_by_state_and_planned_start() -> None:
 def test_planned_starts_fall_into_four_classes(hours: float, starts: str) -> None:
     series = scraped(exposing(jobs=(a_job(plan=a_plan(start=START + hours * HOUR)),)))
     assert 1 == value(series, "jobs_planned", cluster="local", location="home", starts=starts)
+
+
+def test_the_windows_chosen_are_told_hour_by_hour_over_the_intensity() -> None:
+    """Jobs by the parts of hours that they are planned to run, and the mean of what they run on."""
+
+    def planned(*parts: tuple[float, float, str]) -> Plan:
+        segments = tuple(Segment(START + a * HOUR, START + b * HOUR, "x", zone) for a, b, zone in parts)
+        return replace(a_plan(), segments=segments)
+
+    forecast = IntensitySeries.of(
+        "GB", [START + n * HOUR for n in range(-1, 6)], [90, 100, 110, 120, 130, 140, 150], step=HOUR
+    )
+    now = START + HOUR / 2
+    jobs = (
+        a_job("1", plan=planned((0, 1.5, "GB"), (3.5, 4, "GB"), (60, 61, "GB"))),
+        a_job("2", JobState.RUNNING, location="home", plan=planned((-5, 1, "GB"), (48, 50, "DE"))),
+        a_job("3", JobState.UNMANAGED, plan=planned((0, 9, "GB"))),
+    )
+    rooms = {name: Room(Location(name, zone)) for name, zone in (("home", "GB"), ("away", "FR"))}
+    exposition = exposing()
+    exposition.show(Snapshot(now=now, jobs=jobs, rooms=rooms, series={"GB": forecast}))
+    series = scraped(exposition)
+    zones = {
+        zone: [value(series, "jobs_planned_ahead", zone=zone, ahead=f"{hour:02}") for hour in range(48)]
+        for zone in ("GB", "FR", "DE")
+    }
+    assert [1.5, 0, 0, 0.5, *[0] * 44] == zones["GB"]
+    assert [0] * 48 == zones["FR"]
+    assert [*[0] * 47, 0.5] == zones["DE"]
+    told = {
+        dict(worn)["ahead"]: grams
+        for (name, worn), grams in series.items()
+        if name == "carbon_intensity_ahead_grams_per_kwh"
+    }
+    assert {"00": 105, "01": 115, "02": 125, "03": 135, "04": 145} == told, "of the last hour half is known"
 
 
 def test_jobs_past_their_latest_safe_start_are_at_risk() -> None:
@@ -243,7 +300,7 @@ def test_later_namespaces_are_other_and_nothing_is_lost() -> None:
     assert [*(f"ns{n:03d}" for n in range(kept)), "other"] == sorted(told)
     assert 5 * 3600 == told["other"]
     assert 5 == value(series, "namespaces_in_other")
-    assert SERIES_LIMIT == value(series, "settled_series_limit")
+    assert full_expansion(1, kept) == value(series, "settled_series_limit") <= SERIES_LIMIT
 
 
 def test_a_namespace_keeps_its_label_for_ever() -> None:
@@ -256,18 +313,15 @@ def test_a_namespace_keeps_its_label_for_ever() -> None:
         assert {f"ns{59 - m:02d}" for m in range(min(n + 1, namespaces_with_label(1)))} <= told
 
 
-@pytest.mark.parametrize("places", [1, 2, 6])
-def test_settled_families_stay_within_their_limit_at_full_expansion(places: int) -> None:
-    ledger = FakeLedger()
-    uid = 0
-    for namespace in range(namespaces_with_label(places) + 3):
-        for place in range(places):
+def fully_expanded(ledger: FakeLedger, namespaces: range, places: range) -> None:
+    """Every kind of row of each of the namespaces at each of the places."""
+    for namespace in namespaces:
+        for place in places:
             for settled in Settled:
-                uid += 1
                 shares = tuple(MethodShare(method, (), 1, 1, 1) for method in Method)
-                ledger.record(
+                ledger.pages.rows.append(
                     an_entry(
-                        str(uid),
+                        f"{namespace} {place} {settled}",
                         namespace=f"n{namespace}",
                         location=f"p{place}",
                         settled=settled,
@@ -275,11 +329,83 @@ def test_settled_families_stay_within_their_limit_at_full_expansion(places: int)
                         beside=a_beside(settled=settled),
                     )
                 )
-    families = ("energy_", "emissions_")
-    series = [
-        name for name, _ in scraped(exposing(ledger=ledger, places=places)) if name.startswith(families)
-    ]
-    assert SERIES_LIMIT * 0.6 < len(series) <= SERIES_LIMIT
+
+
+FAMILIES_OF_RUNS = ("energy_", "emissions_", "runs_settled")
+
+
+@pytest.mark.parametrize("places", [1, 2, 3, PLACES_LIMIT, PLACES_LIMIT + 1, 18, 50])
+def test_settled_families_stay_within_the_limit_told_at_full_expansion(places: int) -> None:
+    ledger = FakeLedger()
+    fully_expanded(ledger, range(namespaces_with_label(places) + 3), range(places))
+    told = scraped(exposing(ledger=ledger, places=places))
+    series = [name for name, _ in told if name.startswith(FAMILIES_OF_RUNS)]
+    limit = value(told, "settled_series_limit")
+    assert limit * 0.9 < len(series) <= limit
+    assert (limit <= SERIES_LIMIT) is (places <= PLACES_LIMIT)
+
+
+def test_no_label_ever_changes_when_a_place_is_added_or_taken_away() -> None:
+    """Of nobody: neither of those who have one of their own, nor of those in `other`."""
+    ledger, labels, before = FakeLedger(), dict[str, str](), dict[str, float]()
+    for step, places in enumerate((3, 1, 2, 18, 50, 2)):
+        come = range(step * 20, step * 20 + 20)
+        fully_expanded(ledger, come, range(1))
+        fully_expanded(ledger, range(3), range(min(places, 3)))
+        told = scraped(exposing(ledger=ledger, places=places))
+        own = {dict(worn)["namespace"] for name, worn in told if name == "energy_joules_total"}
+        now = {f"n{n}": f"n{n}" if f"n{n}" in own else "other" for n in range(come.stop)}
+        assert labels.items() <= now.items(), f"after {places} places"
+        labels = now
+        counters = {f"{name}{worn}": told[name, worn] for name, worn in told if name == "energy_joules_total"}
+        assert all(counters[series] >= joules for series, joules in before.items()), "a counter fell"
+        before = counters
+        series = [name for name, _ in told if name.startswith(FAMILIES_OF_RUNS)]
+        assert len(series) <= value(told, "settled_series_limit")
+        assert list(labels.values()).count("other") == value(told, "namespaces_in_other")
+    assert {"other"} < set(labels.values())
+
+
+@pytest.mark.parametrize("configured", [3, 1])
+def test_the_limit_told_is_that_of_the_labels_and_places_there_are(configured: int) -> None:
+    """Labels that were given at one place are at three now; also where two of these are configured no more."""
+    ledger, most = FakeLedger(), namespaces_with_label(1)
+    fully_expanded(ledger, range(most + 1), range(1))
+    exposing(ledger=ledger, places=1).sum_up()
+    fully_expanded(ledger, range(most + 1), range(1, 3))
+    told = scraped(exposing(ledger=ledger, places=configured))
+    series = [name for name, _ in told if name.startswith(FAMILIES_OF_RUNS)]
+    assert full_expansion(3, most) == value(told, "settled_series_limit") >= len(series) > 2 * SERIES_LIMIT
+
+
+def test_labels_that_cannot_be_kept_are_not_told() -> None:
+    """Until the ledger can be written again, what was told before stands: a label once told may not change."""
+
+    class Full(FakeLedger):
+        full = False
+
+        def label_namespaces(self, most: int) -> Sequence[str]:
+            if self.full:
+                raise TemporaryError("disk full")
+            return super().label_namespaces(most)
+
+    ledger = Full()
+    exposition = exposing(an_entry(), ledger=ledger)
+    before = scraped(exposition)
+    ledger.full = True
+    ledger.record(an_entry("2", namespace="bob"))
+    assert before == scraped(exposition)
+    ledger.full = False
+    told = scraped(exposition)
+    assert 3600 == value(told, "energy_joules_total", **{**PLACE, "namespace": "bob"}, method="measured")
+
+
+def test_a_living_namespace_that_the_ledger_refused_a_label_gets_none_again() -> None:
+    ledger = FakeLedger()
+    fully_expanded(ledger, range(3), range(1))
+    (refused,) = {"n0", "n1", "n2"} - set(ledger.label_namespaces(2))
+    told = scraped(exposing(ledger=ledger, places=1, jobs=(a_job(namespace=refused),)))
+    assert 1 == value(told, "jobs", cluster="local", namespace="other", state="held")
 
 
 def test_causes_sum_to_what_was_avoided() -> None:

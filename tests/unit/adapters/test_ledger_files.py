@@ -47,7 +47,7 @@ def test_the_file_is_private_to_its_user(ledger: SqlLedger, path: Path) -> None:
     assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
 
 
-@pytest.mark.parametrize("table", ["entries", "shares", "plans", "besides"])
+@pytest.mark.parametrize("table", ["entries", "shares", "plans", "besides", "namespaces"])
 @pytest.mark.parametrize("act", ["UPDATE {} SET rowid = rowid", "DELETE FROM {}"])
 def test_the_database_itself_refuses_to_change_what_was_written(
     ledger: SqlLedger, path: Path, table: str, act: str
@@ -55,6 +55,7 @@ def test_the_database_itself_refuses_to_change_what_was_written(
     entry = an_entry(beside=a_beside())
     ledger.record(entry)
     ledger.record_plans([(JobKey("local", "1"), "train", a_plan())], entry.settled_at)
+    ledger.label_namespaces(1)
     with closing(sqlite3.connect(path)) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
         raw.execute(act.format(table))
 
@@ -178,7 +179,9 @@ def test_a_newer_releases_ledger_is_left_alone(ledger: SqlLedger, path: Path) ->
 def test_opening_again_migrates_once(ledger: SqlLedger, path: Path) -> None:
     open_ledger(f"sqlite:///{path}").close()
     with closing(sqlite3.connect(path)) as raw:
-        assert [(1,), (2,)] == raw.execute("SELECT version FROM schema_versions").fetchall()
+        assert [(one.number,) for one in MIGRATIONS] == raw.execute(
+            "SELECT version FROM schema_versions"
+        ).fetchall()
 
 
 def test_a_ledger_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:

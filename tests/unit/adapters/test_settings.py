@@ -38,7 +38,7 @@ def origin(settings: Settings, key: str) -> tuple[str, str]:
 def test_with_no_file_there_is_one_local_cluster_on_one_location(tmp_path: Path) -> None:
     settings = load_settings(environment={"HOME": str(tmp_path)}, folder=tmp_path, system=tmp_path)
     assert {"local": "local"} == {name: cluster.type for name, cluster in settings.clusters.items()}
-    assert {"local": Location("local", "GB")} == settings.locations
+    assert {"local": Location("local", "GB", assumed=True)} == settings.locations
     assert ("neso", "climatology") == settings.chain_of("DE")
     assert ("127.0.0.1", 9464) == settings.listen
     assert Rules() == settings.rules
@@ -142,7 +142,8 @@ def test_the_zone_of_local_can_be_said_alone(tmp_path: Path) -> None:
     assert {"local": Location("local", "FR")} == load(
         tmp_path, env={"CLEANHOURS_LOCATIONS__LOCAL__ZONE": "FR"}
     ).locations
-    assert {"local": Location("local", "GB", 1.4)} == load(tmp_path, "[locations.local]\npue = 1.4").locations
+    known_of = load(tmp_path, "[locations.local]\npue = 1.4").locations
+    assert {"local": Location("local", "GB", 1.4, assumed=True)} == known_of
 
 
 @pytest.mark.parametrize("zone", ["GB:13", "GB:postcode:RG10", "US-CAL-CISO"])

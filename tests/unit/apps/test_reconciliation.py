@@ -116,7 +116,13 @@ def test_google_is_kilograms_as_json_lines_as_a_list_and_as_flat_csv() -> None:
     )
     listed = json.dumps([google_row()]).encode()
 
-    for data in (google(google_row()), google(google_row(), google_row()), listed, flat, dotted):
+    for data in (
+        google(google_row()),
+        google(google_row(), google_row(project={"id": "q"})),
+        listed,
+        flat,
+        dotted,
+    ):
         export = read_export(data)
         figure = export.figures[0]
         assert (Provider.GOOGLE, "2026-03", "europe-west1") == (export.provider, figure.month, figure.region)
@@ -190,7 +196,7 @@ def test_every_fault_is_named_with_line_column_value_and_what_would_be_right() -
 
 @pytest.mark.parametrize("cut", [1, 5, 30, 75, 120, 140])
 def test_a_file_that_was_not_written_to_its_end_is_refused(cut: int) -> None:
-    for data in (aws(aws_row(), aws_row()), google(google_row(), google_row())):
+    for data in (aws(aws_row(), aws_row("0.035")), google(google_row(), google_row(project={"id": "q"}))):
         if data.startswith(b"{") and cut == 1:
             continue  # a JSON line without its line end is whole
         assert faults(data[:-cut])
@@ -211,10 +217,82 @@ def test_two_models_of_one_month_would_count_it_twice() -> None:
     )
 
 
+def of_a_region(**changed: Any) -> dict[str, Any]:
+    return {
+        "dataType": "ItemDetailsData", "categoryType": "Location", "itemName": "westeurope", "latestMonthEmissions": 3,
+        "date": "2026-03-01", **changed,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (aws(aws_row(), aws_row()), "line 3: found 'the same row as line 2', accepted: each row once"),
+        (
+            aws(aws_row(last_refresh_timestamp="2026-04-20"), aws_row(last_refresh_timestamp="2026-05-20")),
+            "line 3: found 'the same row as line 2'",
+        ),
+        (google(google_row(), google_row()), "line 2: found 'the same row as line 1'"),
+        (azure(of_a_region(), of_a_region()), "value[1]: found 'the same row as value[0]'"),
+        (
+            azure(*({"dataType": "MonthlySummaryData", "date": "2026-03-01", "latestMonthEmissions": n} for n in (1, 2))),
+            "value[1], dataType: found 'MonthlySummaryData of 2026-03, as value[0] is', accepted: one summary a month",
+        ),
+    ],
+)  # fmt: skip
+def test_a_row_that_stands_there_twice_would_be_counted_twice(data: bytes, told: str) -> None:
+    (found,) = faults(data)
+
+    assert told in found
+
+
+def test_two_overall_summaries_are_of_one_month_whichever_it_is() -> None:
+    overall = {"dataType": "OverallSummaryData", "latestMonthEmissions": 1}
+    (found,) = faults(azure(overall, overall), None, "2026-03")
+
+    assert "OverallSummaryData of 2026-03, as value[0] is" in found
+
+
+def test_rows_that_differ_in_anything_are_two_and_are_added() -> None:
+    for data in (
+        aws(aws_row(), aws_row(payer_account_id="2"), aws_row("0.035")),
+        google(google_row(), google_row(project={"id": "q"}), google_row(service={"id": "t"})),
+        azure(of_a_region(), of_a_region(latestMonthEmissions=4), of_a_region(itemName="northeurope")),
+        azure(*(of_a_region(dataType="MonthlySummaryData", date=f"2026-0{n}-01") for n in (1, 2, 3))),
+    ):
+        assert 3 == len(read_export(data).figures)
+
+
+def test_a_wrong_unit_is_told_together_with_a_wrong_value_and_never_of_an_empty_one() -> None:
+    value, unit = faults(aws(aws_row("-1", total_lbm_emissions_unit="kg")))
+
+    assert "total_lbm_emissions_value: found '-1'" in value
+    assert "total_lbm_emissions_unit: found 'kg', accepted: MTCO2e" in unit
+    assert read_export(aws(aws_row("", total_lbm_emissions_unit=""))).figures
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0", "\u0663", "\uff11", "0x10", "infinity", "1e", ".", "1 0", "--1", "1e30", "1e13"]
+)
+def test_only_plain_numbers_within_bounds_count_and_the_bound_is_named(text: str) -> None:
+    (tonnes,) = faults(aws(aws_row(text)))
+    (kilos,) = faults(azure(of_a_region(latestMonthEmissions=1e16)))
+
+    assert f"found {text!r}, accepted: a number, 0 or more and at most 1e+12, or empty" in tonnes
+    assert "at most 1e+15" in kilos
+
+
+@pytest.mark.parametrize(
+    ("text", "micrograms"), [("1e-6", 10**6), (".5", 5 * 10**11), ("+2.", 2 * 10**12), ("1e12", 10**24)]
+)
+def test_numbers_are_read_as_programs_write_them(text: str, micrograms: int) -> None:
+    assert micrograms == read_export(aws(aws_row(text))).figures[0].amounts.location_ug
+
+
 def test_columns_that_lack_are_told_once_and_not_for_each_row() -> None:
     header = AWS_HEADER.replace("region_code", "region").replace("model_version", "model")
     assert ["the header, region_code", "the header, model_version"] == [
-        one.split(":")[0] for one in faults(aws(aws_row(), aws_row(), header=header))
+        one.split(":")[0] for one in faults(aws(aws_row(), aws_row("0.035"), header=header))
     ]
 
 
@@ -240,6 +318,8 @@ def test_columns_that_lack_are_told_once_and_not_for_each_row() -> None:
         (azure({"dataType": "OverallSummaryData", "latestMonthEmissions": 1}), "--month YYYY-MM"),
         (azure({"dataType": "TopItemsSummaryData", "latestMonthEmissions": 1, "date": "2026-01-01"}), "top items"),
         (azure({"dataType": "MonthlySummaryData", "date": "2026-01-01"}), "a number of kgCO2e"),
+        (azure({"dataType": "MonthlySummaryData", "date": "0000-01-01", "latestMonthEmissions": 1}), "first day of a month"),
+        (google(google_row(usage_month="9999-12-01")), "the first day of a month"),
     ],
 )  # fmt: skip
 def test_what_is_no_export_is_refused_with_what_would_be_one(data: bytes, word: str) -> None:
@@ -250,11 +330,18 @@ def test_another_provider_than_the_one_named_is_refused() -> None:
     assert ["provider: found 'google', accepted: aws: that is whose columns the file has"] == faults(
         aws(), Provider.GOOGLE
     )
-    assert any("2026-01" in one for one in faults(aws(), None, "March"))
+    for month in ("March", "2026-13", "0000-01", "9999-12"):
+        assert [f"month: found {month!r}, accepted: a month such as 2026-01"] == faults(aws(), None, month)
+
+
+def test_an_aws_export_is_a_csv_whatever_it_is_called() -> None:
+    (found,) = faults(b'[{"region_code": 1}]', Provider.AWS)
+
+    assert "AWS Data Exports carbon CSV" in found
 
 
 def test_a_thousand_faults_are_counted_and_not_all_printed() -> None:
-    found = faults(aws(*[aws_row("x")] * 1000))
+    found = faults(aws(*(aws_row(f"x{n}") for n in range(1000))))
 
     assert 21 == len(found)
     assert "980 more faults" in found[-1]

@@ -6,11 +6,18 @@ import csv
 import io
 from dataclasses import replace
 
-from cleanhours.apps.report import Question, parse_dimensions, report_csv, report_html, report_json
+from cleanhours.apps.report import (
+    Question,
+    groups_csv,
+    parse_dimensions,
+    report_csv,
+    report_html,
+    report_json,
+)
 from cleanhours.domain.accounts import Beside, Cause, Entry, Settled
 from cleanhours.domain.energy import Method
 from cleanhours.domain.intensity import Measure, Signal
-from tests.unit.apps.rows_of_a_ledger import NOON, a_run
+from tests.unit.apps.rows_of_a_ledger import NOON, a_run, unmeasured
 
 MARGINAL = Measure(signal=Signal.MARGINAL)
 SECOND = Beside(
@@ -80,6 +87,41 @@ def test_groups_have_it_too() -> None:
     told = report_json(rows(), Question(by=parse_dimensions(["month"])))
     [group] = told["grouped"]["groups"]
     assert told["beside"] == group["beside"]
+
+
+def test_lines_of_groups_have_its_columns_and_add_up_in_both_measures() -> None:
+    settled = replace(SECOND, settled=Settled.FINAL, emissions_ug=7, baseline_ug=9, providers=("third",))
+    entries = [
+        *rows(),
+        replace(a_run(uid="4"), beside=replace(SECOND, emissions_ug=1, baseline_ug=2)),
+        replace(a_run(uid="5", settled=Settled.PROVISIONAL), beside=settled),
+        replace(a_run(uid="6", emissions_ug=8), beside=replace(UNKNOWN, unknown="no such zone")),
+        replace(unmeasured(uid="7"), beside=UNKNOWN),
+    ]
+    question = Question(by=parse_dimensions(["namespace"]))
+    lines = list(csv.DictReader(io.StringIO(groups_csv(entries, question))))
+    told = [
+        tuple(
+            line[name]
+            for name in ("settled", "runs", "beside_settled", "beside_emissions_ug", "beside_avoided_ug")
+        )
+        for line in lines
+    ]
+
+    assert [
+        ("final", "2", "provisional", "102", "-40"),
+        ("final", "3", "", "", ""),
+        ("provisional", "1", "final", "7", "2"),
+        ("unmeasured", "1", "", "", ""),
+    ] == told
+    assert "no such zone | not published yet" == lines[1]["beside_unknown"]
+    assert ["second", "", "third", ""] == [line["beside_providers"] for line in lines]
+    plain = list(
+        csv.DictReader(io.StringIO(groups_csv([replace(one, beside=None) for one in entries], question)))
+    )
+    for column in ("runs", "energy_mj", "emissions_ug", "avoided_ug"):
+        assert sum(int(one[column] or 0) for one in plain) == sum(int(one[column] or 0) for one in lines)
+    assert not any("beside" in column for column in plain[0])
 
 
 def test_the_page_has_a_card_that_says_what_it_is() -> None:

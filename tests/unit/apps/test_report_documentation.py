@@ -66,10 +66,11 @@ def test_the_sci_of_the_example_is_what_the_report_says() -> None:
 
 def test_every_option_and_setting_that_the_page_names_is_there() -> None:
     from cleanhours.adapters.tables import HardwareTable
+    from cleanhours.apps.commands.queueing import submit
     from cleanhours.apps.commands.reconciling import reconcile
     from cleanhours.apps.commands.reporting import report
 
-    known = {name for command in (report, reconcile) for one in command.params for name in one.opts}
+    known = {name for command in (report, reconcile, submit) for one in command.params for name in one.opts}
     assert set(re.findall(r"(--[a-z][a-z-]+)", PAGE)) <= known
     (table,) = re.findall(r"^\[embodied\]\n(.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
     assert {line.split(" ")[0] for line in table.splitlines()} <= set(HardwareTable.model_fields)

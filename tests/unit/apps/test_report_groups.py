@@ -50,6 +50,7 @@ _ROWS = st.builds(
             millijoules=_AMOUNTS,
             emissions_ug=_AMOUNTS,
             avoided_ug=st.dictionaries(st.sampled_from(Cause), st.integers(-(10**14), 10**14)),
+            energy_avoided_mj=st.dictionaries(st.sampled_from(Cause), st.integers(-(10**14), 10**14)),
             settled=st.sampled_from(Settled),
             method=st.sampled_from(Method),
             measure=st.sampled_from([Measure(), Measure(Signal.MARGINAL)]),
@@ -115,6 +116,8 @@ def test_the_lines_of_groups_add_up_too_and_unmeasured_runs_have_no_amounts(
             assert total == sum(int(line[column]) for line in own)
         for line in own:
             assert int(line["avoided_ug"]) == sum(int(line[f"avoided_{cause}_ug"]) for cause in Cause)
+            saved = [line[f"energy_avoided_{cause}_mj"] for cause in Cause]
+            assert int(line["energy_avoided_mj"]) == sum(map(int, saved))
             methods = [line[f"energy_{method.replace('-', '_')}_mj"] for method in Method]
             assert int(line["energy_mj"]) == sum(map(int, methods))
     for line in found:

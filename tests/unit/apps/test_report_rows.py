@@ -5,8 +5,10 @@ import io
 import json
 from dataclasses import replace
 
-from cleanhours.apps.report import Question, report_csv, report_json
+from cleanhours.apps.report import Question, in_known_measures, report_csv, report_json
+from cleanhours.apps.report.summary import summarise
 from cleanhours.domain.accounts import Cause
+from cleanhours.domain.measures import Measure, Scope
 from tests.unit.apps.rows_of_a_ledger import HOUR, NOON, a_run, unmeasured
 
 
@@ -38,6 +40,40 @@ def test_the_lines_add_up_to_the_json_summary() -> None:
 
     assert sum(int(line["emissions_ug"]) for line in lines) == summary["settled"]["final"]["emissions_ug"]
     assert sum(int(line["energy_mj"]) for line in lines) == summary["settled"]["final"]["energy_mj"]
+
+
+def test_energy_that_was_avoided_is_told_by_cause_as_emissions_are() -> None:
+    saved = {Cause.CAPPED: 7_000, Cause.PAUSED: -2_000}
+    entries = [
+        a_run(energy_avoided_mj=saved),
+        a_run(uid="2", energy_avoided_mj={Cause.CAPPED: 1}),
+        unmeasured(uid="3"),
+    ]
+    first, second, unknown = read(report_csv(entries))
+    document = report_json(entries)
+    (summary,) = document["summaries"]
+    columns = [f"energy_avoided_{name}mj" for name in ("", "delayed_", "paused_", "capped_")]
+
+    assert ["5000", "0", "-2000", "7000"] == [first[name] for name in columns]
+    assert ["1", "0", "0", "1"] == [second[name] for name in columns]
+    assert [""] * 4 == [unknown[name] for name in columns]
+    assert [5000, 1, None] == [run["energy_avoided_mj"] for run in document["runs"]]
+    assert [7000, 1, None] == [run["energy_avoided_capped_mj"] for run in document["runs"]]
+    causes = summary["energy_avoided_by_cause_mj"]
+    assert (7001, -2000) == (causes["capped"]["final"], causes["paused"]["final"])
+    assert (
+        5001
+        == summary["settled"]["final"]["energy_avoided_mj"]
+        == summary["by_location"]["local"]["final"]["energy_avoided_mj"]
+    )
+
+
+def test_a_method_has_no_share_of_what_was_avoided_of_the_energy() -> None:
+    (summary,) = report_json([a_run(energy_avoided_mj={Cause.CAPPED: 7_000})])["summaries"]
+    shares = summary["by_method"]["declared"]["final"]
+
+    assert 3_600_000_000 == shares["energy_mj"]
+    assert "energy_avoided_mj" not in shares
 
 
 def test_what_nobody_measured_is_empty_and_not_zero() -> None:
@@ -94,3 +130,18 @@ def test_every_form_says_how_it_was_made_what_it_leaves_out_and_whom_to_credit()
     assert "2026-03-05T12:00:00Z" == report_json([], asked)["as_of"]
     assert "NESO, CC BY 4.0 | Ember" == line["attribution"]
     assert "not counted: making of machines" in line["statement"]
+
+
+def test_a_row_says_of_what_its_energy_is() -> None:
+    (row,) = read(report_csv([a_run()]))
+    assert "whole" == row["components"]
+
+
+def test_a_run_that_nobody_measured_is_counted_beside_those_of_its_ledger() -> None:
+    direct = Measure(scope=Scope.DIRECT)
+    known, unknown = a_run(uid="1", measure=direct), unmeasured()
+
+    (summary,) = summarise(in_known_measures([known, unknown]))
+
+    assert (direct, 1) == (summary.measure, len(summary.unmeasured))
+    assert [unknown] == list(in_known_measures([unknown]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,45 @@ from tests.dashboards import (
 COLUMNS = 24
 EACH = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_AMOUNT = "how much there is of it is neither"
+_GRID = "what is much in one grid is little in another"
+_ROOM = "full or empty is for the planner to say"
+NEITHER_GOOD_NOR_BAD = {
+    ("fleet", "Emitted"): _AMOUNT,
+    ("fleet", "Energy"): _AMOUNT,
+    ("fleet", "Held"): _AMOUNT,
+    ("fleet", "Running"): _AMOUNT,
+    ("fleet", "Baseline beside actual"): "one is good or bad beside the other only",
+    ("fleet", "Jobs by state"): _AMOUNT,
+    ("fleet", "Delay of starts"): "delay is what was asked for; too much of it is a missed deadline",
+    ("fleet", "Decisions"): _AMOUNT,
+    ("planning", "Carbon intensity by zone"): _GRID,
+    ("planning", "What it had been forecast to be"): _GRID,
+    ("planning", "Windows chosen, over the intensity"): _GRID,
+    ("planning", "The next 48 hours"): _GRID,
+    ("planning", "Ahead"): _GRID,
+    ("planning", "Queue by planned start"): _AMOUNT,
+    ("planning", "Queue by place"): _AMOUNT,
+    ("planning", "Waiting by namespace"): _AMOUNT,
+    ("planning", "Processors"): _ROOM,
+    ("planning", "Memory"): _ROOM,
+    ("planning", "GPUs"): _ROOM,
+    ("planning", "Slots"): _ROOM,
+    ("trust", "Corrections"): "either sign is a correction",
+    ("trust", "Corrections over time"): "either sign is a correction",
+    ("trust", "Energy by method"): _AMOUNT,
+    ("trust", "Runs by who knows their energy"): "the share that counts is another panel's, of each cluster",
+    ("trust", "Requests of providers"): "the outcome is a name, and no number",
+    ("live-jobs", "Waiting"): _AMOUNT,
+    ("live-jobs", "Running"): _AMOUNT,
+    ("live-jobs", "Jobs"): "names",
+    ("live-jobs", "Intensity at the locations"): _GRID,
+    ("live-jobs", "Intensity of the zones"): _GRID,
+    ("live-jobs", "Reasons"): _AMOUNT,
+    ("live-jobs", "By state"): _AMOUNT,
+    ("live-jobs", "By place"): _AMOUNT,
+}
+"""Panels without a threshold, and why."""
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
 _RECORDED_IN_RATE = re.compile(r"rate\(\s*cleanhours:")
 _VARIABLE = re.compile(r"\$\{?(\w+)")
@@ -78,11 +118,86 @@ def test_every_panel_says_what_it_shows(path: Path) -> None:
 
         assert len(panel["description"]) > 20, panel["title"]
         assert shown["unit"], panel["title"]
-        assert shown["thresholds"]["steps"][0]["value"] is None, panel["title"]
-        values = [step["value"] for step in shown["thresholds"]["steps"][1:]]
-        assert values == sorted(values)
         references = [target["refId"] for target in panel["targets"]]
         assert len(references) == len(set(references)) > 0
+
+
+def limits(panel: dict[str, Any]) -> list[float]:
+    """Where a panel's colour changes."""
+    base, *steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert base["value"] is None, panel["title"]
+    values = [step["value"] for step in steps]
+    assert values == sorted(set(values)), panel["title"]
+    assert all(one["color"] != other["color"] for one, other in pairwise([base, *steps])), panel["title"]
+    return values
+
+
+def test_every_panel_whose_value_has_a_good_and_a_bad_side_says_where_it_turns() -> None:
+    """The others are named here, with the reason; a new panel is one or the other."""
+    plain = {
+        (path.stem, panel["title"]) for path in DASHBOARDS for panel in panels(path) if not limits(panel)
+    }
+
+    assert NEITHER_GOOD_NOR_BAD.keys() == plain
+
+
+@EACH
+def test_a_threshold_is_to_be_seen(path: Path) -> None:
+    """As a colour of the value, or as a line across the time."""
+    for panel in panels(path):
+        defaults = panel["fieldConfig"]["defaults"]
+        if limits(panel) and panel["type"] == "timeseries":
+            assert "line" == defaults["custom"]["thresholdsStyle"]["mode"], panel["title"]
+        elif limits(panel) and panel["type"] == "table":
+            overridden = [one for each in panel["fieldConfig"]["overrides"] for one in each["properties"]]
+            assert any(one["value"] == {"type": "color-text"} for one in overridden), panel["title"]
+        elif limits(panel):
+            assert "thresholds" == defaults["color"]["mode"], panel["title"]
+
+
+def test_thresholds_are_those_of_the_alerts_that_the_panels_lead_to() -> None:
+    """The panel turns where the alert is raised."""
+    raised = {
+        "cleanhoursforecaststale": 6 * 3600.0,
+        "cleanhoursreleaselaghigh": 60.0,
+        "cleanhoursavoidednegative": 0.0,
+        "cleanhoursmetercoveragelow": 0.8,
+        "cleanhoursrunsunmeasured": 0.1,
+        "cleanhoursjobsatrisk": 1.0,
+        "cleanhoursdeadlinemissed": 1.0,
+    }
+    found = [
+        (link["url"].partition("#")[2], panel)
+        for path in DASHBOARDS
+        for panel in panels(path)
+        for link in panel.get("links", [])
+    ]
+
+    assert raised.keys() <= {anchor for anchor, _ in found}
+    for anchor, panel in found:
+        if anchor in raised:
+            assert raised[anchor] in limits(panel), panel["title"]
+    for name, alert in alerts().items():
+        limit = raised.get(name.lower())
+        if limit is not None and limit % 1:
+            assert re.search(rf"[<>] {limit:g}\s*$", alert["expr"]), name
+
+
+def test_the_windows_chosen_are_drawn_over_the_intensity() -> None:
+    """On one graph with an axis each, and hour by hour of what is to come."""
+    (path,) = [path for path in DASHBOARDS if path.stem == "planning"]
+    graph, table = (
+        next(panel for panel in panels(path) if panel["title"] == title)
+        for title in ("Windows chosen, over the intensity", "The next 48 hours")
+    )
+    right = {one["matcher"]["options"] for one in graph["fieldConfig"]["overrides"]}
+    for panel, of_jobs in ((graph, right), (table, {"B"})):
+        for target in panel["targets"]:
+            what = "jobs_planned_ahead" if target["refId"] in of_jobs else "carbon_intensity"
+            assert f"cleanhours:{what}" in target["expr"], panel["title"]
+    for one in graph["fieldConfig"]["overrides"]:
+        assert {"id": "custom.axisPlacement", "value": "right"} in one["properties"]
+        assert {"id": "unit", "value": "none"} in one["properties"]
 
 
 @EACH

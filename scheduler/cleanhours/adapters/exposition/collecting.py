@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cleanhours.adapters.exposition.families import FAMILIES, PREFIX, SERIES_LIMIT, Kind
-from cleanhours.adapters.exposition.labels import Namespaces, clean_label
+from cleanhours.adapters.exposition.families import FAMILIES, PREFIX, UNKNOWN, Kind
+from cleanhours.adapters.exposition.labels import Namespaces, clean_label, namespaces_with_label, places_in
 from cleanhours.adapters.exposition.living import Living, Rows
 from cleanhours.adapters.exposition.tallying import PrometheusTelemetry
 from cleanhours.domain.accounts import ForecastError, Totals
@@ -43,7 +43,7 @@ class Exposition(Collector):
         self._clusters = tuple(clusters)
         self._places = places
         self._living: Living | None = None
-        self._settled: tuple[Totals, Sequence[ForecastError]] = (Totals(), ())
+        self._settled: tuple[Totals, Sequence[str], Sequence[ForecastError]] = (Totals(), (), ())
         self._told: tuple[Totals, tuple[Metric, ...]] = (Totals(), ())
         self._lost = False
         self._lock = threading.Lock()
@@ -57,8 +57,8 @@ class Exposition(Collector):
     def sum_up(self) -> None:
         """Makes the sums of what was settled just now: the next scrape finds them, and is as short as any."""
         if self._living is not None and self._living.leads:
-            totals, _ = self._read()
-            self._families_of(totals, Namespaces(totals, self._places))
+            totals, labelled, _ = self._read()
+            self._families_of(totals, Namespaces(totals, labelled, self._places))
 
     @property
     def shown(self) -> bool:
@@ -76,8 +76,8 @@ class Exposition(Collector):
         if living is None:
             yield _family("leader", {(): 0.0})
             return
-        totals, errors = self._read() if living.leads else (Totals(), ())
-        namespaces = Namespaces(totals, self._places)
+        totals, labelled, errors = self._read() if living.leads else (Totals(), (), ())
+        namespaces = Namespaces(totals, labelled, self._places)
         namespaces.welcome(namespace for _, namespace, _ in living.jobs)
         if living.leads:
             yield from self._families_of(totals, namespaces)
@@ -91,10 +91,16 @@ class Exposition(Collector):
             self._told = told = (totals, tuple(settled_families(totals, namespaces)))
         return told[1]
 
-    def _read(self) -> tuple[Totals, Sequence[ForecastError]]:
+    def _read(self) -> tuple[Totals, Sequence[str], Sequence[ForecastError]]:
         with self._lock:
             try:
-                self._settled = (self._ledger.totals(), self._ledger.forecast_errors())
+                totals = self._ledger.totals()
+                before, labelled, _ = self._settled
+                if totals is not before:
+                    # only a ledger that says what it gave is told: a label that was told once may not change
+                    most = namespaces_with_label(max(self._places, places_in(totals)))
+                    labelled = self._ledger.label_namespaces(most)
+                self._settled = (totals, labelled, self._ledger.forecast_errors())
             except CleanhoursError as fault:
                 if not self._lost:
                     log.warning("ledger not read for metrics error=%s", fault)
@@ -134,6 +140,11 @@ def settled_families(totals: Totals, namespaces: Namespaces) -> Iterator[Metric]
         at_home[worn] += row.baseline_ug
     yield _family("emissions_beside_grams", emitted, 1e6)
     yield _family("emissions_baseline_beside_grams", at_home, 1e6)
+    ran: Rows = {
+        (one.cluster, one.location, one.method.value if one.method else UNKNOWN): one.runs
+        for one in totals.runs
+    }
+    yield _family("runs_settled_total", ran)
     yield _family("corrections_grams", {(): totals.corrections_ug}, 1e6)
     if totals.provisional_ratio is not None:
         yield _family("provisional_ratio", {(): totals.provisional_ratio})
@@ -141,7 +152,7 @@ def settled_families(totals: Totals, namespaces: Namespaces) -> Iterator[Metric]
         "meter_coverage_ratio", {(method.value,): share for method, share in totals.coverage.items()}
     )
     yield _family("deadline_misses_total", {(cluster,): n for cluster, n in totals.deadline_misses.items()})
-    yield _family("settled_series_limit", {(): SERIES_LIMIT})
+    yield _family("settled_series_limit", {(): namespaces.limit})
     yield _family("namespaces_in_other", {(): namespaces.in_other})
 
 

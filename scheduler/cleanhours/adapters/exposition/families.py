@@ -9,13 +9,18 @@ from typing import Final
 
 PREFIX: Final = "cleanhours_"
 SERIES_LIMIT: Final = 1_700
-"""Series of the families that come from settled runs, at full expansion."""
+"""Series of the families that come from settled runs, at full expansion: beyond it no further namespace has its own."""
 
 JOBS_LIMIT: Final = 500
 """Living jobs that have a series of their own."""
 
 OTHER: Final = "other"
+UNKNOWN: Final = "unknown"
+"""The method of a run whose energy nobody knows."""
+
 LEADS_H: Final = (1, 6, 24)
+AHEAD_H: Final = 48
+"""Hours from now of which each is told, of every grid zone."""
 
 
 class Kind(StrEnum):
@@ -81,18 +86,21 @@ FAMILIES: Final[Mapping[str, Family]] = {
         Family("emissions_baseline_beside_grams", _G, _BESIDE, "What the same runs would have emitted at home at once, in the second measure, in gCO2e.", _L),
         Family("corrections_grams", _G, (), "What later settlements changed in emissions that were already counted as final, in gCO2e.", _L),
         Family("provisional_ratio", _G, (), "Share of the rows in force that are provisional.", _L),
-        Family("meter_coverage_ratio", _G, ("method",), "Mean share of the running time that meters of this method observed.", _L),
+        Family("runs_settled_total", _C, ("cluster", "location", "method"), "Finished runs that ran, counted once when first settled, by the method that knows most of their energy; unknown where none does.", _L),
+        Family("meter_coverage_ratio", _G, ("method",), "Mean share of the running time that meters of this method observed, of the runs that ended within the 7 days before the end of the newest one.", _L),
         Family("deadline_misses_total", _C, ("cluster",), "Runs that finished after their deadline or lost more time than they allowed.", _L),
         Family("forecast_error_ratio", _G, ("zone", "provider", "lead"), "Mean absolute error of forecasts over the mean actual intensity, of the last 28 days.", _L),
-        Family("settled_series_limit", _G, (), "Series that the families of settled runs may have; namespaces beyond it are summed as other.", _L),
+        Family("settled_series_limit", _G, (), "Series that the families of settled runs may have, if every namespace with a label has every kind of row at every place.", _L),
         Family("namespaces_in_other", _G, (), "Settled namespaces that have no label of their own.", _L),
         Family("jobs", _G, ("cluster", "namespace", "state"), "Unfinished jobs.", _S),
         Family("jobs_planned", _G, ("cluster", "location", "starts"), "Waiting jobs by when they are planned to start: within 1h, 6h, 24h, or later.", _S),
+        Family("jobs_planned_ahead", _G, ("zone", "ahead"), "Jobs planned to run in each of the next 48 hours (00: the one from now), mean over the hour; those of unknown duration are in none.", _S),
         Family("jobs_at_risk", _G, ("cluster",), "Unfinished jobs that can hardly keep their deadline.", _S),
         Family("capacity", _G, ("cluster", "location", "resource", "use"), "Capacity of locations: cpus in cores, memory in bytes, gpus, slots; total, ours, others.", _S),
         Family("location_info", _G, ("location", "zone"), "1 for each location, with the grid zone that it is in: joins what is told by location with what is told by zone.", _S),
         Family("carbon_intensity_grams_per_kwh", _G, ("zone", "kind", "signal", "lead"), "Carbon intensity now (0h) and as forecast for 1, 6 and 24 hours ahead, in gCO2e per kWh.", _S),
-        Family("forecast_age_seconds", _G, ("zone", "provider"), "Time since the forecast in use was issued.", _S),
+        Family("carbon_intensity_ahead_grams_per_kwh", _G, ("zone", "ahead"), "Mean carbon intensity of each of the next 48 hours (00: the one from now) as far as it is forecast, or typical, in gCO2e per kWh.", _S),
+        Family("forecast_age_seconds", _G, ("zone", "provider"), "Time since the forecast in use was issued; where typical values stand in for it, since the last one that had been in use.", _S),
         Family("leader", _G, (), "1 while this process may act.", _S),
         Family("job_state", _G, ("cluster", "namespace", "job", "state", "location", "reason"), "1 for each living job, at most 500, those at risk first.", _S),
         Family("decisions_total", _C, ("cluster", "reason"), "Decisions carried out, by the reason of their plan.", _T),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cleanhours.adapters.exposition.families import OTHER, SERIES_LIMIT
@@ -12,8 +12,10 @@ from cleanhours.domain.energy import Method
 LONGEST: Final = 120
 SERIES_PER_PLACE: Final = 3 * len(Method) + 2 * len(Cause) * len(Settled)
 """What one namespace costs at one location of one cluster: three counters by method, two gauges by cause and state."""
-BESIDE_PER_PLACE: Final = 2 * len(Settled)
-"""What a second measure costs at one location of one cluster, whatever the namespaces."""
+ALONE_PER_PLACE: Final = 2 * len(Settled) + len(Method) + 1
+"""What one location of one cluster costs, whatever the namespaces: a second measure, and runs by who knows their energy."""
+PLACES_LIMIT: Final = SERIES_LIMIT // (2 * SERIES_PER_PLACE + ALONE_PER_PLACE)
+"""At so many places one namespace and `other` are within the limit; with more of them the limit is what these need."""
 
 
 def clean_label(text: str) -> str:
@@ -24,27 +26,44 @@ def clean_label(text: str) -> str:
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
 
 
+def places_in(totals: Totals) -> int:
+    """At how many (cluster, location) pairs anything was ever settled: what has a series keeps it."""
+    seen = {(one.cluster, one.location) for one in totals.runs}
+    seen |= {(one.cluster, one.location) for one in totals.counted}
+    seen |= {(one.cluster, one.location) for one in totals.avoided}
+    return len(seen)
+
+
 def namespaces_with_label(places: int) -> int:
-    """How many namespaces fit beside `other`, where jobs may run at so many (cluster, location) pairs."""
+    """How many namespaces fit beside `other`, where jobs may run at so many (cluster, location) pairs; one at least."""
     places = max(1, places)
-    return max(1, (SERIES_LIMIT - BESIDE_PER_PLACE * places) // (SERIES_PER_PLACE * places) - 1)
+    return max(1, (SERIES_LIMIT - ALONE_PER_PLACE * places) // (SERIES_PER_PLACE * places) - 1)
+
+
+def full_expansion(places: int, namespaces: int) -> int:
+    """Series of settled runs if each of so many namespaces, and `other`, had every kind of row at every place."""
+    return max(1, places) * (SERIES_PER_PLACE * (namespaces + 1) + ALONE_PER_PLACE)
 
 
 class Namespaces:
-    """Which namespaces have a label of their own: the first ones settled, for ever; living ones while there is room."""
+    """Which namespaces have a label of their own: those that the ledger gave one; living ones while there is room."""
 
-    def __init__(self, totals: Totals, places: int) -> None:
-        seen = dict.fromkeys(total.namespace for total in totals.avoided)
-        seen |= dict.fromkeys(total.namespace for total in totals.counted)
-        limit = namespaces_with_label(places)
-        kept = list(seen)[:limit]
-        self.in_other = len(seen) - len(kept)
-        self._room = limit - len(kept)
-        self._labels = {namespace: clean_label(namespace) for namespace in kept}
+    def __init__(self, totals: Totals, labelled: Sequence[str], places: int) -> None:
+        """`labelled` as the ledger keeps them; `places` the (cluster, location) pairs that are configured."""
+        places = max(places, places_in(totals))
+        most = max(len(labelled), namespaces_with_label(places))
+        settled = {total.namespace for total in totals.avoided} | {
+            total.namespace for total in totals.counted
+        }
+        self.in_other = len(settled.difference(labelled))
+        self.limit = full_expansion(places, most)
+        self._room = most - len(labelled)
+        self._labels = {namespace: clean_label(namespace) for namespace in labelled}
+        self._refused = settled.difference(labelled)
 
     def welcome(self, living: Iterable[str]) -> None:
         """Gives namespaces that have only living jobs what room is left, in the order of their names."""
-        for namespace in sorted(set(living) - set(self._labels)):
+        for namespace in sorted(set(living) - self._refused - self._labels.keys()):
             if self._room > 0:
                 self._room -= 1
                 self._labels[namespace] = clean_label(namespace)

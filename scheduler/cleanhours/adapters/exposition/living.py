@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
+from cleanhours.adapters.exposition.ahead import intensity_ahead, planned_ahead
 from cleanhours.adapters.exposition.families import JOBS_LIMIT, LEADS_H
 from cleanhours.adapters.exposition.labels import clean_label
 from cleanhours.domain.jobs import WAITING, Job
@@ -46,10 +47,14 @@ class Living:
         rows: dict[str, Rows] = {
             "leader": {(): float(snapshot.leader)},
             "jobs_planned": planned,
+            "jobs_planned_ahead": planned_ahead(
+                jobs, (room.location.zone for room in snapshot.rooms.values()), now
+            ),
             "jobs_at_risk": risks,
             "capacity": _capacity(snapshot, clusters),
             "location_info": {(name, room.location.zone): 1.0 for name, room in snapshot.rooms.items()},
             "carbon_intensity_grams_per_kwh": _intensity(snapshot),
+            "carbon_intensity_ahead_grams_per_kwh": intensity_ahead(snapshot.series, now),
             "forecast_age_seconds": _ages(snapshot),
             "job_state": _job_rows(jobs, now),
         }
@@ -100,10 +105,15 @@ def _intensity(snapshot: Snapshot) -> dict[tuple[str, ...], float]:
 
 
 def _ages(snapshot: Snapshot) -> dict[tuple[str, ...], float]:
-    return {
-        (zone, series.provider): max(0.0, (snapshot.now - series.issued_at).total_seconds())
+    """Of a zone that had a live forecast, for ever: an alert must not end because typical values took its place."""
+    in_use = {
+        zone: (series.provider, series.issued_at)
         for zone, series in snapshot.series.items()
         if series.issued_at is not None
+    }
+    return {
+        (zone, provider): max(0.0, (snapshot.now - issued).total_seconds())
+        for zone, (provider, issued) in ({**snapshot.issued, **in_use}).items()
     }
 
 

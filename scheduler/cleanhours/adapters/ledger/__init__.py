@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from cleanhours.adapters.ledger.books import SqlLedger, open_ledger
+from cleanhours.adapters.ledger.books import SqlLedger, find_ledger, open_ledger
+from cleanhours.adapters.ledger.database import shown_url
 
-__all__ = ["SqlLedger", "open_ledger"]
+__all__ = ["SqlLedger", "find_ledger", "open_ledger", "shown_url"]

@@ -10,14 +10,17 @@ from typing import Any, Final
 
 from sqlalchemy import exists, insert, or_, select, tuple_
 
-from cleanhours.adapters.ledger import foresight, recalling
+from cleanhours.adapters.ledger import foresight, labelling, recalling
 from cleanhours.adapters.ledger.database import BUSY_S, Database
-from cleanhours.adapters.ledger.migrations import migrate
+from cleanhours.adapters.ledger.migrations import check_version, migrate
 from cleanhours.adapters.ledger.records import (
+    clean,
+    decode,
     digest_of,
     instant_from,
     microseconds_of,
     read_entry,
+    read_plan,
     write_entry,
 )
 from cleanhours.adapters.ledger.schema import besides, entries, plans, shares
@@ -40,12 +43,11 @@ class SqlLedger:
     Every method raises TemporaryError where the database is locked, full, broken off or away.
     """
 
-    def __init__(self, url: str, *, busy_s: float = BUSY_S) -> None:
-        self._database = Database(url, busy_s=busy_s)
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._tally = Tally()
         self._tallying = threading.Lock()
-        with self._database.writing() as connection:
-            migrate(connection)
+        self._labelled: dict[str, bool] = {}
 
     def record(self, entry: Entry) -> bool:
         digest = digest_of(entry)
@@ -88,7 +90,7 @@ class SqlLedger:
     def known(self, keys: Sequence[RunKey]) -> frozenset[RunKey]:
         found: set[RunKey] = set()
         columns = tuple_(entries.c.cluster, entries.c.uid, entries.c.attempt)
-        by_stored = {(_clean(key.cluster), _clean(key.uid), key.attempt): key for key in keys}
+        by_stored = {(clean(key.cluster), clean(key.uid), key.attempt): key for key in keys}
         stored = list(by_stored)
         with self._database.reading() as connection:
             for first in range(0, len(stored), _CHUNK):
@@ -105,12 +107,22 @@ class SqlLedger:
             self._tally.catch_up(connection)
             return self._tally.totals()
 
+    def label_namespaces(self, most: int) -> Sequence[str]:
+        with self._tallying:
+            with self._database.reading() as connection:
+                self._tally.catch_up(connection)
+            settled = self._tally.namespaces()
+            if not self._labelled.keys() >= set(settled):
+                with self._database.writing() as connection:
+                    self._labelled = labelling.decide(connection, settled, most)
+            return [namespace for namespace, own in self._labelled.items() if own]
+
     def record_plans(self, changed: Sequence[tuple[JobKey, str, Plan]], now: datetime) -> None:
         rows = [
             {
-                "cluster": _clean(key.cluster),
-                "uid": _clean(key.uid),
-                "name": _clean(name),
+                "cluster": clean(key.cluster),
+                "uid": clean(key.uid),
+                "name": clean(name),
                 "made_us": microseconds_of(now),
                 "plan": json.dumps(plan.to_json(), separators=(",", ":")),
             }
@@ -121,29 +133,29 @@ class SqlLedger:
                 connection.execute(insert(plans), rows)
 
     def plans(self, key: JobKey) -> Sequence[tuple[datetime, Plan]]:
-        query = select(plans.c.made_us, plans.c.plan).where(
-            plans.c.cluster == _clean(key.cluster), plans.c.uid == _clean(key.uid)
+        query = select(plans.c.id, plans.c.made_us, plans.c.plan).where(
+            plans.c.cluster == clean(key.cluster), plans.c.uid == clean(key.uid)
         )
         with self._database.reading() as connection:
             return [
-                (instant_from(row.made_us), Plan.from_json(json.loads(row.plan)))
+                (instant_from(row.made_us), decode(read_plan, row.plan, self._named("plans", row.id, key)))
                 for row in connection.execute(query.order_by(plans.c.id))
             ]
 
     def remembered(self, cluster: str, namespace: str, names: Collection[str]) -> frozenset[str]:
-        stored = {name: _clean(name) for name in names}
+        stored = {name: clean(name) for name in names}
         with self._database.reading() as connection:
             known = {*stored.values()}
-            found = recalling.remembered(connection, _clean(cluster), _clean(namespace), known)
+            found = recalling.remembered(connection, clean(cluster), clean(namespace), known)
         return frozenset(name for name, clean in stored.items() if clean in found)
 
     def durations(self, cluster: str, namespace: str, name: str) -> Sequence[timedelta]:
         with self._database.reading() as connection:
-            return recalling.durations(connection, _clean(cluster), _clean(namespace), _clean(name))
+            return recalling.durations(connection, clean(cluster), clean(namespace), clean(name))
 
     def powers(self, cluster: str, namespace: str, name: str) -> Sequence[float]:
         with self._database.reading() as connection:
-            return recalling.powers(connection, _clean(cluster), _clean(namespace), _clean(name))
+            return recalling.powers(connection, clean(cluster), clean(namespace), clean(name))
 
     def record_forecast(self, series: IntensitySeries, now: datetime) -> None:
         with self._database.writing() as connection:
@@ -170,12 +182,20 @@ class SqlLedger:
             superseded = (*same, later.c.revision > entries.c.revision, later.c.settled_us <= then)
             bounds = (*bounds, entries.c.settled_us <= then)
         query = (
-            select(entries.c.detail)
+            select(entries.c.id, entries.c.cluster, entries.c.uid, entries.c.attempt, entries.c.detail)
             .where(*bounds, ~exists().where(*superseded))
             .order_by(entries.c.finished_us, entries.c.id)
         )
         with self._database.reading() as connection:
-            return [read_entry(detail) for detail in connection.execute(query).scalars()]
+            return [
+                decode(read_entry, detail, self._named("entries", number, RunKey(cluster, uid, attempt)))
+                for number, cluster, uid, attempt, detail in connection.execute(query)
+            ]
+
+    def _named(self, table: str, number: int, key: JobKey | RunKey) -> str:
+        """A row, for whoever has to mend it."""
+        attempt = f" attempt {key.attempt}" if isinstance(key, RunKey) else ""
+        return f"ledger {self._database.shown}: row {number} of {table} ({key.cluster}:{key.uid}{attempt})"
 
 
 def open_ledger(url: str, *, busy_s: float = BUSY_S) -> SqlLedger:
@@ -183,13 +203,30 @@ def open_ledger(url: str, *, busy_s: float = BUSY_S) -> SqlLedger:
 
     A SQLite file is created private to its user. Raises ConfigurationError or TemporaryError.
     """
-    return SqlLedger(url, busy_s=busy_s)
+    database = Database(url, busy_s=busy_s)
+    with database.writing() as connection:
+        migrate(connection)
+    return SqlLedger(database)
+
+
+def find_ledger(url: str, *, busy_s: float = BUSY_S) -> SqlLedger | None:
+    """The ledger at `url` for questions alone, None where none was begun: nothing is created, changed or migrated.
+
+    Rows and what became of forecasts can be asked of every version of the tables. Raises as `open_ledger`.
+    """
+    database = Database(url, busy_s=busy_s, asked=True)
+    if not database.begun():
+        database.close()
+        return None
+    with database.reading() as connection:
+        check_version(connection)
+    return SqlLedger(database)
 
 
 def _of(key: RunKey) -> tuple[Any, ...]:
     return (
-        entries.c.cluster == _clean(key.cluster),
-        entries.c.uid == _clean(key.uid),
+        entries.c.cluster == clean(key.cluster),
+        entries.c.uid == clean(key.uid),
         entries.c.attempt == key.attempt,
     )
 
@@ -215,12 +252,12 @@ def _row_of(entry: Entry) -> dict[str, Any]:
     run = entry.run
     running = uncapped_running(run, entry.profile)
     return {
-        "cluster": _clean(run.key.cluster),
-        "uid": _clean(run.key.uid),
+        "cluster": clean(run.key.cluster),
+        "uid": clean(run.key.uid),
         "attempt": run.key.attempt,
-        "namespace": _clean(run.namespace),
-        "name": _clean(run.name),
-        "location": _clean(entry.location),
+        "namespace": clean(run.namespace),
+        "name": clean(run.name),
+        "location": clean(entry.location),
         "state": run.state.value,
         "settled": entry.settled.value,
         "settled_us": microseconds_of(entry.settled_at),
@@ -263,8 +300,3 @@ def _row_beside(beside: Beside, entry_id: int) -> dict[str, Any]:
         "emissions_ug": beside.emissions_ug,
         "baseline_ug": beside.baseline_ug,
     }
-
-
-def _clean(text: str) -> str:
-    """A name as a database can hold it: no NUL (PostgreSQL), no half characters (either)."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

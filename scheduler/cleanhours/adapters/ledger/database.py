@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -28,6 +28,12 @@ BUSY_S: Final = 5.0
 """How long a writer waits for another one before the next tick is asked to do it."""
 
 RETRY: Final = timedelta(seconds=15)
+MARK: Final = "schema_versions"
+_OURS: Final = frozenset({MARK, "entries"})
+"""Made in one transaction: a SQLite file has both, or no table at all, or it is not ours."""
+_TABLES: Final = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+)
 _LOCK: Final = 0x636C65616E  # "clean": the advisory lock of PostgreSQL that our writers share
 _ACCEPTED: Final = "sqlite:////path/of/a/file, or postgresql://user:password@host/database"
 
@@ -35,12 +41,14 @@ _ACCEPTED: Final = "sqlite:////path/of/a/file, or postgresql://user:password@hos
 class Database:
     """Transactions on one ledger. A writer holds the only writers' lock from its first statement to its commit.
 
-    SQLite runs in WAL mode with synchronous=FULL: a settlement that was reported is on the disk. Raises
-    ConfigurationError for a URL that cannot work, TemporaryError for whatever waiting may cure.
+    SQLite runs in WAL mode with synchronous=FULL: a settlement that was reported is on the disk. Where it is only
+    `asked`, nothing is created and nothing can be written. Raises ConfigurationError for a URL that cannot work and for a
+    SQLite file of another program, TemporaryError for whatever waiting may cure.
     """
 
-    def __init__(self, url: str, *, busy_s: float = BUSY_S) -> None:
+    def __init__(self, url: str, *, busy_s: float = BUSY_S, asked: bool = False) -> None:
         self._busy_s = busy_s
+        self._asked = asked
         self._url = _parse(url)
         self.shown = self._url.render_as_string(hide_password=True)
         self._engine = self._connectable()
@@ -51,6 +59,15 @@ class Database:
         with self._naming_trouble(), self._engine.connect() as connection:
             yield connection
             connection.rollback()
+
+    def begun(self) -> bool:
+        """Whether a ledger is there."""
+        if self._url.get_backend_name() == "sqlite" and not _is_there(
+            Path(str(self._url.database)), self.shown
+        ):
+            return False
+        with self.reading() as connection:
+            return inspect(connection).has_table(MARK)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -81,24 +98,57 @@ class Database:
 
     def _connectable(self) -> Engine:
         if self._url.get_backend_name() == "sqlite":
-            _create_private(Path(str(self._url.database)), self.shown)
+            if not self._asked:
+                _create_private(Path(str(self._url.database)), self.shown)
             engine = create_engine(self._url, connect_args={"timeout": self._busy_s})
-            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "connect", self._prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
+        only_asked = " -c default_transaction_read_only=on" if self._asked else ""
         try:
             return create_engine(
                 self._url.set(drivername="postgresql+psycopg"),
                 pool_pre_ping=True,
                 connect_args={
                     "connect_timeout": max(1, round(self._busy_s)),
-                    "options": f"-c lock_timeout={round(self._busy_s * 1000)} -c timezone=UTC",
+                    "options": f"-c lock_timeout={round(self._busy_s * 1000)} -c timezone=UTC{only_asked}",
                 },
             )
         except ImportError:
             raise ConfigurationError(
                 f"ledger {self.shown}: PostgreSQL needs psycopg: pip install 'cleanhours[postgresql]'"
             ) from None
+
+    def _prepare_sqlite(self, raw: Any, _record: object) -> None:
+        raw.isolation_level = None  # transactions begin where we say
+        # a new file is not looked into: SQLite lets nobody wait for WAL mode while another one reads
+        path = Path(str(self._url.database))
+        if path.exists() and path.stat().st_size:
+            self._refuse_others(raw)
+        if self._asked:
+            # not mode=ro: such a connection leaves the files of WAL mode behind
+            raw.execute("PRAGMA query_only=ON")
+        else:
+            raw.execute("PRAGMA journal_mode=WAL")
+            raw.execute("PRAGMA synchronous=FULL")
+            raw.execute("PRAGMA foreign_keys=ON")
+        raw.execute(
+            "PRAGMA cache_size=-512"
+        )  # KiB, of each connection in the pool: what is read again is in the system's own
+
+    def _refuse_others(self, raw: Any) -> None:
+        tables = {name for (name,) in raw.execute(_TABLES)}
+        if tables and not tables >= _OURS:
+            known = ", ".join(sorted(tables)[:5])
+            raise ConfigurationError(
+                f"ledger {self.shown}: found a database of another program (its tables: {known}), accepted: a ledger, "
+                "or a file that is not there yet"
+            )
+
+
+def shown_url(url: str) -> str:
+    """Where a ledger is, without a password. Raises ConfigurationError."""
+    return _parse(url).render_as_string(hide_password=True)
 
 
 def _parse(url: str) -> URL:
@@ -127,14 +177,14 @@ def _create_private(path: Path, shown: str) -> None:
         raise ConfigurationError(f"ledger {shown}: cannot be opened: {error.strerror or error}") from None
 
 
-def _prepare_sqlite(raw: Any, _record: object) -> None:
-    raw.isolation_level = None  # transactions begin where we say
-    raw.execute("PRAGMA journal_mode=WAL")
-    raw.execute("PRAGMA synchronous=FULL")
-    raw.execute("PRAGMA foreign_keys=ON")
-    raw.execute(
-        "PRAGMA cache_size=-512"
-    )  # KiB, of each connection in the pool: what is read again is in the system's own
+def _is_there(path: Path, shown: str) -> bool:
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ConfigurationError(f"ledger {shown}: cannot be opened: {error.strerror or error}") from None
+    return True
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -81,6 +81,25 @@ MIGRATIONS: Final[Sequence[Migration]] = (
         ),
         append_only=("besides",),
     ),
+    Migration(
+        3,
+        (
+            """CREATE TABLE waiting_runs (
+                cluster TEXT NOT NULL, uid TEXT NOT NULL, attempt INTEGER NOT NULL,
+                finished_us BIGINT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (cluster, uid, attempt)
+            )""",
+            "CREATE TABLE told_until (cluster TEXT PRIMARY KEY, until_us BIGINT NOT NULL)",
+        ),
+    ),
+    Migration(
+        4,
+        (
+            """CREATE TABLE namespaces (
+                id {identity}, namespace TEXT NOT NULL, labelled BOOLEAN NOT NULL, UNIQUE (namespace)
+            )""",
+        ),
+        append_only=("namespaces",),
+    ),
 )
 
 
@@ -91,13 +110,7 @@ def migrate(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS
     """
     dialect = connection.dialect.name
     connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS schema_versions (version INTEGER PRIMARY KEY)")
-    found = connection.exec_driver_sql("SELECT COALESCE(MAX(version), 0) FROM schema_versions").scalar_one()
-    newest = migrations[-1].number
-    if found > newest:
-        raise ConfigurationError(
-            f"the ledger has schema version {found}, this release knows versions up to {newest}: "
-            "use the newer release, or another [ledger] url"
-        )
+    found = check_version(connection, migrations)
     for migration in migrations:
         if migration.number <= found:
             continue
@@ -106,6 +119,20 @@ def migrate(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS
         for table in migration.append_only:
             _forbid_changes(connection, table)
         connection.exec_driver_sql(f"INSERT INTO schema_versions VALUES ({migration.number:d})")  # noqa: S608
+
+
+def check_version(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """The version of the ledger's tables. Raises ConfigurationError for a ledger that a newer release wrote."""
+    found: int = connection.exec_driver_sql(
+        "SELECT COALESCE(MAX(version), 0) FROM schema_versions"
+    ).scalar_one()
+    newest = migrations[-1].number
+    if found > newest:
+        raise ConfigurationError(
+            f"the ledger has schema version {found}, this release knows versions up to {newest}: "
+            "use the newer release, or another [ledger] url"
+        )
+    return found
 
 
 def _forbid_changes(connection: Connection, table: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cleanhours.domain.accounts import Beside, Cause, Entry, IntensityUsed, MethodShare, Settled
 from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Method
+from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.intensity import Basis, Kind, Measure, Scope, Signal
 from cleanhours.domain.jobs import FinishedRun, JobState, RunKey, RunSegment
 from cleanhours.domain.plans import Plan
@@ -17,6 +18,19 @@ from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Demand
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAMAGE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+Kept = TypeVar("Kept")
+
+
+def decode(read: Callable[[str], Kept], text: str, row: str) -> Kept:
+    """What `read` makes of a column of `row`. Raises ConfigurationError naming it where it is not what we wrote."""
+    try:
+        return read(text)
+    except _DAMAGE as fault:
+        raise ConfigurationError(
+            f"{row} is damaged ({type(fault).__name__}: {fault}): restore it from a backup"
+        ) from None
 
 
 def microseconds_of(instant: datetime) -> int:
@@ -27,6 +41,11 @@ def microseconds_of(instant: datetime) -> int:
 def instant_from(microseconds: int) -> datetime:
     """The instant that `microseconds_of` wrote."""
     return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def clean(text: str) -> str:
+    """A name as a database can hold it: no NUL (PostgreSQL), no half characters (either)."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def write_entry(entry: Entry) -> str:
@@ -45,13 +64,13 @@ def read_entry(text: str) -> Entry:
     """The entry that `write_entry` wrote."""
     data = json.loads(text)
     return Entry(
-        run=_run_from_json(data["run"]),
+        run=run_from_json(data["run"]),
         location=data["location"],
         settled=Settled(data["settled"]),
         settled_at=instant_from(data["settled_at"]),
         measure=read_measure(data["measure"]),
         providers=tuple(data["providers"]),
-        profile=_profile_from_json(data["profile"]),
+        profile=profile_from_json(data["profile"]),
         emissions_ug=data["emissions_ug"],
         baseline_ug=data["baseline_ug"],
         avoided_ug={Cause(cause): amount for cause, amount in data["avoided_ug"].items()},
@@ -63,6 +82,11 @@ def read_entry(text: str) -> Entry:
         unmeasured=data["unmeasured"],
         beside=_beside_from_json(data["beside"]) if "beside" in data else None,
     )
+
+
+def read_plan(text: str) -> Plan:
+    """The plan that was written as its own JSON."""
+    return Plan.from_json(json.loads(text))
 
 
 def write_measure(measure: Measure) -> str:
@@ -78,13 +102,13 @@ def read_measure(text: str) -> Measure:
 
 def _entry_to_json(entry: Entry) -> dict[str, Any]:
     return {
-        "run": _run_to_json(entry.run),
+        "run": run_to_json(entry.run),
         "location": entry.location,
         "settled": entry.settled.value,
         "settled_at": microseconds_of(entry.settled_at),
         "measure": write_measure(entry.measure),
         "providers": list(entry.providers),
-        "profile": _profile_to_json(entry.profile),
+        "profile": profile_to_json(entry.profile),
         "emissions_ug": entry.emissions_ug,
         "baseline_ug": entry.baseline_ug,
         "avoided_ug": {cause.value: amount for cause, amount in entry.avoided_ug.items()},
@@ -129,7 +153,8 @@ def _beside_from_json(data: Mapping[str, Any]) -> Beside:
     )
 
 
-def _run_to_json(run: FinishedRun) -> dict[str, Any]:
+def run_to_json(run: FinishedRun) -> dict[str, Any]:
+    """A run, for `run_from_json`."""
     return {
         "key": list(run.key),
         "name": run.name,
@@ -157,7 +182,8 @@ def _run_to_json(run: FinishedRun) -> dict[str, Any]:
     }
 
 
-def _run_from_json(data: Mapping[str, Any]) -> FinishedRun:
+def run_from_json(data: Mapping[str, Any]) -> FinishedRun:
+    """The run that `run_to_json` wrote."""
     cluster, uid, attempt = data["key"]
     return FinishedRun(
         key=RunKey(cluster, uid, attempt),
@@ -192,7 +218,8 @@ def _request_to_json(request: JobRequest) -> dict[str, Any]:
     return data
 
 
-def _profile_to_json(profile: EnergyProfile) -> dict[str, Any]:
+def profile_to_json(profile: EnergyProfile) -> dict[str, Any]:
+    """A profile, for `profile_from_json`."""
     return {
         "coverage": profile.coverage,
         "upper_estimate": profile.upper_estimate,
@@ -210,7 +237,8 @@ def _profile_to_json(profile: EnergyProfile) -> dict[str, Any]:
     }
 
 
-def _profile_from_json(data: Mapping[str, Any]) -> EnergyProfile:
+def profile_from_json(data: Mapping[str, Any]) -> EnergyProfile:
+    """The profile that `profile_to_json` wrote."""
     slices = tuple(
         EnergySlice(
             instant_from(start), instant_from(end), Component(component), millijoules, Method(method), meter

@@ -68,6 +68,15 @@ besides: Final = Table(
 )
 """What an entry says in a second measure, as far as it is asked for by column; all of it is in the entry's detail."""
 
+namespaces: Final = Table(
+    "namespaces",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("labelled", Boolean, nullable=False),
+)
+"""Whether a settled namespace has a label of its own in metrics, in the order in which that was decided."""
+
 plans: Final = Table(
     "plans",
     metadata,
@@ -78,6 +87,25 @@ plans: Final = Table(
     Column("made_us", BigInteger, nullable=False),
     Column("plan", Text, nullable=False),
 )
+
+waiting_runs: Final = Table(
+    "waiting_runs",
+    metadata,
+    Column("cluster", Text, primary_key=True),
+    Column("uid", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("finished_us", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+"""Runs that ended and have no row yet; they go when they have."""
+
+told_until: Final = Table(
+    "told_until",
+    metadata,
+    Column("cluster", Text, primary_key=True),
+    Column("until_us", BigInteger, nullable=False),
+)
+"""Up to when each cluster told what finished there."""
 
 forecast_points: Final = Table(
     "forecast_points",

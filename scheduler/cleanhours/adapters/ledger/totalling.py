@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, case, func, select
 
 from cleanhours.adapters.ledger.schema import besides, entries, shares
-from cleanhours.domain.accounts import AvoidedTotal, BesideTotal, Cause, Settled, Total, Totals
+from cleanhours.domain.accounts import (
+    COVERAGE_WINDOW,
+    AvoidedTotal,
+    BesideTotal,
+    Cause,
+    RunsTotal,
+    Settled,
+    Total,
+    Totals,
+)
 from cleanhours.domain.energy import Method
 from cleanhours.domain.measures import Scope, Signal
 
 _CAUSES: Final = tuple(Cause)
 _LABELS: Final = (entries.c.cluster, entries.c.location, entries.c.namespace)
+_HOUR_US: Final = 3_600_000_000
+_WINDOW_HOURS: Final = COVERAGE_WINDOW // timedelta(hours=1)
+_METHODS: Final = tuple(Method)
+_UNKNOWN: Final = ""
 
 
 def _numbers() -> defaultdict[Any, list[int]]:
@@ -27,7 +41,8 @@ class Tally:
     """Running sums over all rows up to `seen`. Rows never change, so only newer ones are asked for.
 
     `counted`: per label set [millijoules, emissions, baseline]; `in_force`: per label set [rows, µg by cause, mJ by
-    cause]; `beside`: per label set [rows, emissions, baseline]; `coverage`: per method [rows, parts per million].
+    cause]; `beside`: per label set [rows, emissions, baseline]; `coverage`: per method and hour in which runs ended [rows,
+    parts per million], as far back as is told; `runs`: per place and method [runs].
     """
 
     seen: int = 0
@@ -35,7 +50,9 @@ class Tally:
     counted: defaultdict[tuple[str, str, str, str], list[int]] = field(default_factory=_numbers)
     in_force: defaultdict[tuple[str, str, str, str], list[int]] = field(default_factory=_numbers)
     beside: defaultdict[tuple[str, str, str, str, str], list[int]] = field(default_factory=_numbers)
-    coverage: defaultdict[str, list[int]] = field(default_factory=_numbers)
+    coverage: defaultdict[tuple[str, int], list[int]] = field(default_factory=_numbers)
+    newest_hour: int = 0
+    runs: defaultdict[tuple[str, str, str], list[int]] = field(default_factory=_numbers)
     rows: int = 0
     provisional: int = 0
     corrections_ug: int = 0
@@ -53,6 +70,7 @@ class Tally:
         self._weigh(connection, fresh)
         self._weigh_beside(connection, fresh)
         self._cover(connection, fresh)
+        self._run(connection, fresh)
         self._correct(connection, fresh)
         self.seen = top
         self._told = None
@@ -62,6 +80,10 @@ class Tally:
         if self._told is None:
             self._told = self._sums()
         return self._told
+
+    def namespaces(self) -> Sequence[str]:
+        """Those that have a figure, in the order in which they were first settled."""
+        return sorted(self.first_seen, key=lambda namespace: self.first_seen[namespace])
 
     def _sums(self) -> Totals:
         counted = [
@@ -84,15 +106,26 @@ class Tally:
                 for (cluster, location, signal, scope, settled), numbers in sorted(self.beside.items())
                 if numbers[0]
             ),
+            runs=tuple(
+                RunsTotal(cluster, location, Method(method) if method else None, numbers[0])
+                for (cluster, location, method), numbers in sorted(self.runs.items())
+            ),
             corrections_ug=self.corrections_ug,
             provisional_ratio=self.provisional / self.rows if self.rows else None,
-            coverage={
-                method: self.coverage[method.value][1] / self.coverage[method.value][0] / 1_000_000
-                for method in Method
-                if method.value in self.coverage and self.coverage[method.value][0]
-            },
+            coverage=self._coverage(),
             deadline_misses=dict(self.misses),
         )
+
+    def _coverage(self) -> dict[Method, float]:
+        sums: defaultdict[str, list[int]] = _numbers()
+        for (method, _), numbers in self.coverage.items():
+            sums[method][0] += numbers[0]
+            sums[method][1] += numbers[1]
+        return {
+            method: sums[method.value][1] / sums[method.value][0] / 1_000_000
+            for method in Method
+            if sums[method.value][0]
+        }
 
     def _place(self, total: Total | AvoidedTotal) -> tuple[Any, ...]:
         last = total.method if isinstance(total, Total) else (total.settled, _CAUSES.index(total.cause))
@@ -164,16 +197,51 @@ class Tally:
             _add(self.beside, connection.execute(query), labels=5, sign=sign)
 
     def _cover(self, connection: Connection, fresh: Any) -> None:
+        """Of the newest hours only: a mean over years would take months to show that a meter broke."""
+        newest = connection.execute(
+            select(func.coalesce(func.max(entries.c.finished_us), 0)).where(fresh)
+        ).scalar_one()
+        self.newest_hour = max(self.newest_hour, newest // _HOUR_US)
+        oldest = self.newest_hour - _WINDOW_HOURS
         old = entries.alias("old")
         for table, link, sign in ((entries, None, 1), (old, old.c.id == entries.c.supersedes, -1)):
             source = entries if link is None else entries.join(old, link)
+            hour = (table.c.finished_us // _HOUR_US).label("hour")
             query: Select[Any] = (
-                select(shares.c.method, func.count(), _sum(table.c.coverage_ppm))
+                select(shares.c.method, hour, func.count(), _sum(table.c.coverage_ppm))
                 .select_from(source.join(shares, shares.c.entry_id == table.c.id))
-                .where(fresh)
-                .group_by(shares.c.method)
+                .where(fresh, table.c.finished_us >= (oldest + 1) * _HOUR_US)
+                .group_by(shares.c.method, hour)
             )
-            _add(self.coverage, connection.execute(query), labels=1, sign=sign)
+            _add(self.coverage, connection.execute(query), labels=2, sign=sign)
+        for key in [key for key in self.coverage if key[1] <= oldest]:
+            del self.coverage[key]
+
+    def _run(self, connection: Connection, fresh: Any) -> None:
+        """Who never ran drew no energy that a meter could have missed."""
+        rank = case({method.value: place for place, method in enumerate(_METHODS)}, value=shares.c.method)
+        ranked = (
+            select(
+                shares.c.entry_id,
+                shares.c.method,
+                func.row_number()
+                .over(partition_by=shares.c.entry_id, order_by=(shares.c.millijoules.desc(), rank))
+                .label("place"),
+            )
+            .join(entries, entries.c.id == shares.c.entry_id)
+            .where(fresh, entries.c.revision == 1)
+            .subquery()
+        )
+        method = func.coalesce(ranked.c.method, _UNKNOWN).label("best")
+        query = (
+            select(entries.c.cluster, entries.c.location, method, func.count())
+            .select_from(
+                entries.outerjoin(ranked, and_(ranked.c.entry_id == entries.c.id, ranked.c.place == 1))
+            )
+            .where(fresh, entries.c.revision == 1, entries.c.running_us > 0)
+            .group_by(entries.c.cluster, entries.c.location, method)
+        )
+        _add(self.runs, connection.execute(query), labels=3)
 
     def _correct(self, connection: Connection, fresh: Any) -> None:
         query = select(_sum(entries.c.correction_ug)).where(fresh)

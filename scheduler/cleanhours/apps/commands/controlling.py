@@ -44,6 +44,8 @@ def controller(wiring: Wiring, once: bool, shadow: bool, as_json: bool) -> None:
         if once:
             outcome = running.once()
             _show(outcome.unfinished, [one.decision for one in outcome.applied if one.done], as_json)
+            if running.reconciler.lost:
+                raise TemporaryError(f"no answer from {', '.join(sorted(running.reconciler.lost))}")
             return
         _until_stopped(wiring, running)
     finally:

@@ -3,69 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from cleanhours.apps.commands.finding import EVER, find_finished, find_unfinished
-from cleanhours.apps.commands.wishing import read_request, request_options
+from cleanhours.apps.commands.submitting import COMMAND, submission_options, submit_command
+from cleanhours.apps.commands.wishing import request_options
 from cleanhours.apps.escaping import escape_terminal
 from cleanhours.apps.wiring import Wiring
 from cleanhours.control.explaining import explain
 from cleanhours.control.history import Draw, draw_of, rests_on_history
 from cleanhours.domain.errors import CleanhoursError, InvalidRequest, NotSupported
-from cleanhours.domain.jobs import WAITING, FinishedRun, Job, JobKey
+from cleanhours.domain.jobs import WAITING, FinishedRun, Job
 from cleanhours.domain.times import format_instant
-from cleanhours.ports import Advising, Cancelling, Cluster, OwnerPausing, Submission
-
-COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-
-
-def submit_command(
-    wiring: Wiring, wishes: Mapping[str, Any], command: tuple[str, ...], options: Mapping[str, Any]
-) -> tuple[Cluster, JobKey]:
-    """Queues `command` on the cluster that accepts processes. Raises InvalidRequest with every complaint."""
-    cluster = wiring.queue(options.get("cluster"))
-    request = read_request(
-        wishes, created=wiring.clock.now(), locations=wiring.locations, defaults=wiring.default_words
-    )
-    submission = Submission(
-        name=options.get("name") or Path(command[0]).name,
-        command=command,
-        request=request,
-        folder=Path.cwd(),
-        environment=dict(os.environ),
-        namespace=options.get("namespace") or "",
-        restart=tuple(_split(options.get("restart") or "")),
-    )
-    return cluster, cluster.submit(submission)
-
-
-def _split(text: str) -> list[str]:
-    import shlex
-
-    from cleanhours.domain.errors import Complaint
-
-    try:
-        return shlex.split(text)
-    except ValueError as fault:
-        raise InvalidRequest([Complaint("restart", text, f"a shell-quoted command ({fault})")]) from None
-
-
-def submission_options(command: Any) -> Any:
-    """The options that name a submission, beside those of its request."""
-    for option in (
-        click.option("--name", help="What to call the job (default: the program's name)."),
-        click.option("--namespace", help="Whose books it goes to (default: your user name)."),
-        click.option("--restart", metavar="COMMAND", help="Pause by SIGTERM and go on with this command."),
-        click.option("--cluster", metavar="NAME", help="Which queue, where several are configured."),
-    ):
-        command = option(command)
-    return command
+from cleanhours.ports import Advising, Cancelling, Cluster, OwnerPausing
 
 
 @click.command(context_settings=COMMAND)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from cleanhours.apps.commands.opening import find_books
 from cleanhours.apps.escaping import escape_terminal, fit_encoding
 from cleanhours.apps.wiring import Wiring
 from cleanhours.domain.errors import Complaint, InvalidRequest
 
 if TYPE_CHECKING:
-    from cleanhours.apps.reconciliation import Comparison
+    from cleanhours.apps.reconciliation import Comparison, Export
     from cleanhours.apps.reconciliation.comparing import Line
 
 LARGEST: Final = 256 * 2**20
@@ -56,9 +58,9 @@ def reconcile(
     from cleanhours.apps import reconciliation
     from cleanhours.apps.reconciliation.comparing import months_of
 
-    chosen = None if provider is None else reconciliation.Provider(provider)
-    export = reconciliation.read_export(_bytes(file), chosen, month)
-    entries, locations = wiring.ledger.current(*months_of(export)), wiring.settings.locations
+    export = _export(file, provider, month, places)
+    books, locations = find_books(wiring), wiring.settings.locations
+    entries = [] if books is None else books.current(*months_of(export))
     names = {*locations, *(entry.location for entry in entries)}
     mapped = reconciliation.parse_places(places, export, names)
     found = reconciliation.compare(export, entries, locations, mapped)
@@ -67,6 +69,24 @@ def reconcile(
         return
     for line in _shown(found):
         click.echo(fit_encoding(escape_terminal(line), sys.stdout.encoding).rstrip())
+
+
+def _export(file: str, provider: str | None, month: str | None, places: Sequence[str]) -> Export:
+    """The export in the file. Raises InvalidRequest with what is wrong of it, of the month and of the places, together."""
+    from cleanhours.apps.reconciliation import Provider, read_export
+    from cleanhours.apps.reconciliation.comparing import place_faults
+    from cleanhours.apps.reconciliation.reading import month_faults
+
+    wrong, export = month_faults(month), None
+    chosen = None if provider is None else Provider(provider)
+    try:
+        # with any month, where the one asked for is none: what else is wrong shows all the same
+        export = read_export(_bytes(file), chosen, "2000-01" if wrong else month)
+    except InvalidRequest as invalid:
+        wrong += invalid.complaints
+    if export is None or wrong:
+        raise InvalidRequest([*wrong, *place_faults(places, export, None)])
+    return export
 
 
 def _bytes(file: str) -> bytes:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cleanhours.apps.commands.opening import find_books
+from cleanhours.apps.commands.trying import tried
 from cleanhours.apps.escaping import escape_terminal
 from cleanhours.apps.wiring import Wiring
 from cleanhours.domain.accounts import Entry
 from cleanhours.domain.errors import CleanhoursError, Complaint, InvalidRequest, TemporaryError
-from cleanhours.domain.times import parse_past
+from cleanhours.domain.times import format_instant, parse_past
 
 if TYPE_CHECKING:
     from cleanhours.adapters.forecast_chain import Chain
-    from cleanhours.apps.report import ZoneSeries
+    from cleanhours.apps.report import Dimension, ZoneSeries
 
 DRAWN: Final = timedelta(days=14)
 """How far back the intensity is drawn: a year of half hours is no picture."""
+_FORMS: Final = {"": "html", ".html": "html", ".htm": "html", ".csv": "csv", ".json": "json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Asked:
     since: datetime | None = None
     until: datetime | None = None
     as_of: datetime | None = None
-    by: tuple[str, ...] = ()
+    by: Sequence[Dimension] = ()
     per: str = "job"
 
 
@@ -59,12 +63,14 @@ class Asked:
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--output", "-o", metavar="FILE", help="Where to write (default: standard output).")
 @click.pass_obj
-def report(wiring: Wiring, /, form: str | None, as_json: bool, output: str | None, **asked: Any) -> None:
+def report(wiring: Wiring, /, form: str | None, as_json: bool, output: str | None, **words: Any) -> None:
     """Write what was emitted and avoided. Every figure says its method, its signal and what of it is provisional."""
-    now = wiring.clock.now()
-    when = {name: _instant(name, asked.pop(name), now) for name in ("since", "until", "as_of")}
-    form = "json" if as_json else form or _form_of(output)
-    text = write_report(wiring, form, Asked(**{**when, **asked}))
+    wrong: list[Complaint] = []
+    chosen = tried(wrong, lambda: _form_of(form, as_json, output))
+    asked = tried(wrong, lambda: _asked(words, wiring.clock.now()))
+    if chosen is None or asked is None:
+        raise InvalidRequest(wrong)
+    text = write_report(wiring, chosen, asked)
     if output is None:
         # a page, a table and JSON are UTF-8, whatever the terminal's language
         sys.stdout.buffer.write(text.encode())
@@ -81,24 +87,25 @@ def write_report(wiring: Wiring, form: str, asked: Asked | None = None) -> str:
     from cleanhours.apps import report as reports
 
     asked = asked or Asked()
-    dimensions, unit = reports.parse_dimensions(asked.by), reports.check_unit(asked.per)
-    settings = wiring.settings
-    entries = wiring.ledger.current(asked.since, asked.until, as_of=asked.as_of)
+    settings, books = wiring.settings, find_books(wiring)
+    entries = reports.in_known_measures(
+        [] if books is None else books.current(asked.since, asked.until, as_of=asked.as_of)
+    )
     question = reports.Question(
-        by=dimensions,
+        by=asked.by,
         as_of=asked.as_of,
-        embodying=reports.Embodying(settings.hardware, settings.hardware_at, unit),
-        attributions=_attributions(wiring),
+        embodying=reports.Embodying(settings.hardware, settings.hardware_at, asked.per),
+        attributions=[] if books is None else _attributions(wiring),
     )
     if form == "csv":
-        return (reports.groups_csv if dimensions else reports.report_csv)(entries, question)
+        return (reports.groups_csv if asked.by else reports.report_csv)(entries, question)
     if form == "json":
         return json.dumps(reports.report_json(entries, question), indent=2) + "\n"
     return reports.report_html(
         entries,
         series=_series(wiring, entries),
         generated_at=wiring.clock.now(),
-        forecast_errors=wiring.ledger.forecast_errors(),
+        forecast_errors=() if books is None else books.forecast_errors(),
         question=question,
     )
 
@@ -139,9 +146,32 @@ def _series(wiring: Wiring, entries: Sequence[Entry]) -> list[ZoneSeries]:
     return drawn
 
 
-def _form_of(output: str | None) -> str:
-    suffix = Path(output).suffix if output else ""
-    return {".csv": "csv", ".json": "json"}.get(suffix, "html")
+def _form_of(form: str | None, as_json: bool, output: str | None) -> str:
+    """What was asked for, else what the file's name says. Raises InvalidRequest."""
+    if as_json and form not in (None, "json"):
+        raise InvalidRequest([Complaint("format", str(form), "json, or no --json beside it")])
+    chosen = "json" if as_json else form or _FORMS.get(Path(output or "").suffix.lower())
+    if chosen is None:
+        accepted = "a name that ends in .html, .csv or .json, or --format beside it"
+        raise InvalidRequest([Complaint("output", str(output), accepted)])
+    return chosen
+
+
+def _asked(words: Mapping[str, Any], now: datetime) -> Asked:
+    """What the options ask. Raises InvalidRequest with every fault of them."""
+    from cleanhours.apps.report import check_unit, parse_dimensions
+
+    wrong: list[Complaint] = []
+    since, until, as_of = (
+        tried(wrong, partial(_instant, name, words[name], now)) for name in ("since", "until", "as_of")
+    )
+    if since is not None and until is not None and until <= since:
+        wrong.append(Complaint("until", words["until"], f"later than --since, {format_instant(since)}"))
+    by = tried(wrong, lambda: parse_dimensions(words["by"]))
+    per = tried(wrong, lambda: check_unit(words["per"]))
+    if by is None or per is None or wrong:
+        raise InvalidRequest(wrong)
+    return Asked(since, until, as_of, by, per)
 
 
 def _instant(field: str, text: str | None, now: datetime) -> datetime | None:

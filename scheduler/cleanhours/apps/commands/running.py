@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from cleanhours.apps.commands.queueing import COMMAND, submission_options, submit_command
+from cleanhours.apps.commands.submitting import COMMAND, submission_options, submit_command
 from cleanhours.apps.commands.wishing import request_options
 from cleanhours.apps.escaping import escape_terminal
 from cleanhours.apps.waiting import WaitBar
@@ -45,6 +45,8 @@ def run(wiring: Wiring, /, wishes: Mapping[str, Any], command: tuple[str, ...], 
         if controller is not None:
             controller.start()
         over = _follow(wiring, cluster, key)
+        if controller is not None:  # what the machine's counters said of the run is in this process alone
+            controller.settle()
     except KeyboardInterrupt:
         if isinstance(cluster, Cancelling):
             cluster.cancel(key)

@@ -16,6 +16,8 @@ NEEDED: Final = (
     "usage_period_start", "usage_period_end", "usage_account_id", "product_code", "region_code", "model_version",
     "total_lbm_emissions_value", "total_lbm_emissions_unit", "total_mbm_emissions_value", "total_mbm_emissions_unit",
 )  # fmt: skip
+REFRESHED: Final = "last_refresh_timestamp"
+"""When a row was written, not what it says: in two exports put together, the same row has two of them."""
 _SCOPE3: Final = "total_scope_3_lbm_emissions"
 _UNIT: Final = "MTCO2E"
 _INSTANT: Final = re.compile(
@@ -37,9 +39,9 @@ def figures(rows: Sequence[tuple[str, Mapping[str, str]]], faults: Faults) -> It
 
 
 def _amount(row: Mapping[str, str], name: str, where: str, faults: Faults) -> int | None:
-    found = amount_ug(row[f"{name}_value"], UG_PER_TONNE, where, f"{name}_value", faults)
-    unit = row.get(f"{name}_unit", "")
-    if found is not None and unit.strip().upper() != _UNIT:
+    value, unit = row[f"{name}_value"], row.get(f"{name}_unit", "")
+    found = amount_ug(value, UG_PER_TONNE, where, f"{name}_value", faults)
+    if value.strip() and unit.strip().upper() != _UNIT:
         faults.add(where, f"{name}_unit", unit, "MTCO2e (metric tonnes)")
     return found
 

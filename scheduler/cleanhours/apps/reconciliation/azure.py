@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from cleanhours.apps.reconciliation.figures import UG_PER_KG, Amounts, Faults, Figure, amount_ug
+from cleanhours.apps.reconciliation.figures import UG_PER_KG, Amounts, Faults, Figure, amount_ug, check_rows
 
-_MONTH: Final = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))-01(?:T00:00:00(?:\.0+)?Z?)?", re.ASCII)
-_WHOLE: Final = ("OverallSummaryData", "MonthlySummaryData", "ItemDetailsData")
+_MONTH: Final = re.compile(r"((?:19|20)\d\d-(?:0[1-9]|1[0-2]))-01(?:T00:00:00(?:\.0+)?Z?)?", re.ASCII)
+_SUMMARIES: Final = ("OverallSummaryData", "MonthlySummaryData")
+_WHOLE: Final = (*_SUMMARIES, "ItemDetailsData")
 _KINDS: Final = f"{', '.join(_WHOLE)} (a report of the top items is not all of them)"
 
 
@@ -33,8 +34,11 @@ def figures(document: Any, month: str | None, faults: Faults) -> Iterator[Figure
             ", ".join(sorted(kinds)),
             "items of one kind: two reports count the same twice",
         )
-    for index, item in enumerate(items):
-        where = f"value[{index}]"
+    numbered = [(f"value[{index}]", item) for index, item in enumerate(items)]
+    details = [(where, item) for where, item in numbered if isinstance(item, Mapping) and not _sums_up(item)]
+    check_rows(details, faults)
+    summed: dict[str, str] = {}
+    for where, item in numbered:
         if not isinstance(item, Mapping):
             faults.add(where, "", item, "an item with dataType and latestMonthEmissions")
             continue
@@ -45,7 +49,10 @@ def figures(document: Any, month: str | None, faults: Faults) -> Iterator[Figure
         amount = amount_ug(item.get("latestMonthEmissions"), UG_PER_KG, where, "latestMonthEmissions", faults)
         located = item.get("categoryType") == "Location"
         region = str(item.get("itemName") or "") if located else ""
-        yield Figure(where, _month(item, month, where, faults), region.strip(), Amounts(unstated_ug=amount))
+        at = _month(item, month, where, faults)
+        if _sums_up(item) and at and (first := summed.setdefault(at, where)) != where:
+            faults.add(where, "dataType", f"{item['dataType']} of {at}, as {first} is", "one summary a month")
+        yield Figure(where, at, region.strip(), Amounts(unstated_ug=amount))
 
 
 def incomplete(document: Any) -> Iterator[str]:
@@ -58,6 +65,11 @@ def incomplete(document: Any) -> Iterator[str]:
     for one in decisions if isinstance(decisions, list) else ():
         if isinstance(one, Mapping) and one.get("decision") != "Allowed":
             yield f"subscription {one.get('subscriptionId')} was not read: {one.get('decision')}"
+
+
+def _sums_up(item: Mapping[str, Any]) -> bool:
+    """Whether it is everything of its month."""
+    return item.get("dataType") in _SUMMARIES
 
 
 def _month(item: Mapping[str, Any], month: str | None, where: str, faults: Faults) -> str:

@@ -92,23 +92,37 @@ class Comparison:
 
 def parse_places(words: Iterable[str], export: Export, names: Collection[str]) -> dict[str, str]:
     """`NAME=REGION` words as location to region, the locations being `names`. Raises InvalidRequest with every fault."""
-    known = {figure.region.casefold(): figure.region for figure in export.figures if figure.region}
-    places, wrong = {}, []
+    words = list(words)
+    wrong = place_faults(words, export, names)
+    if wrong:
+        raise InvalidRequest(wrong)
+    known = _regions(export)
+    parts = (word.partition("=") for word in words)
+    return {name.strip(): known[region.strip().casefold()] for name, _, region in parts}
+
+
+def place_faults(
+    words: Iterable[str], export: Export | None, names: Collection[str] | None
+) -> list[Complaint]:
+    """What is wrong with `NAME=REGION` words, as far as an export that can be read and known locations tell."""
+    known, wrong = {} if export is None else _regions(export), []
     for word in words:
         name, sign, region = (part.strip() for part in word.partition("="))
-        if not (name and sign and region.casefold() in known):
+        if not (name and sign and region) or (export is not None and region.casefold() not in known):
             told = ", ".join(sorted(known.values())) or "none: the export names no regions"
-            wrong.append(Complaint("location", word, f"NAME=REGION with a region of the export ({told})"))
-        elif name not in names:
+            of_them = "" if export is None else f" ({told})"
+            wrong.append(Complaint("location", word, f"NAME=REGION with a region of the export{of_them}"))
+        elif names is not None and name not in names:
             told = ", ".join(sorted(names)) or "none"
             wrong.append(
                 Complaint("location", word, f"a location of the settings or of our runs then ({told})")
             )
-        else:
-            places[name] = known[region.casefold()]
-    if wrong:
-        raise InvalidRequest(wrong)
-    return places
+    return wrong
+
+
+def _regions(export: Export) -> dict[str, str]:
+    """What the export calls its regions, by how they are compared."""
+    return {figure.region.casefold(): figure.region for figure in export.figures if figure.region}
 
 
 def months_of(export: Export) -> tuple[datetime, datetime]:

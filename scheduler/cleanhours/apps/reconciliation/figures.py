@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from cleanhours.domain.errors import Complaint, InvalidRequest
 
@@ -16,6 +18,8 @@ UG_PER_TONNE: Final = 10**12
 
 MOST_TOLD: Final = 20
 _LARGEST_UG: Final = 10**24
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+"""What exports hold: Decimal would take the digits of other scripts and underscores, too."""
 
 
 class Provider(StrEnum):
@@ -107,12 +111,15 @@ def amount_ug(value: object, unit_ug: int, where: str, column: str, faults: Faul
         return None
     number = None
     try:
-        if not isinstance(value, (bool, list, dict)):
-            number = Decimal(str(value).strip()) * unit_ug
-    except ArithmeticError:  # no number, or one beyond all bounds
+        if not isinstance(value, (bool, list, dict)) and _NUMBER.fullmatch(text := str(value).strip()):
+            number = Decimal(text) * unit_ug
+    except ArithmeticError:  # beyond all bounds
         number = None
-    if number is None or not number.is_finite() or not 0 <= number <= _LARGEST_UG:
-        faults.add(where, column, value, "a number, 0 or more, or empty where nothing is known")
+    if number is None or not 0 <= number <= _LARGEST_UG:
+        most = f"{_LARGEST_UG // unit_ug:.0e}"
+        faults.add(
+            where, column, value, f"a number, 0 or more and at most {most}, or empty where nothing is known"
+        )
         return None
     return int(number.quantize(Decimal(1), ROUND_HALF_UP))
 
@@ -129,6 +136,25 @@ def check_models(figures: Sequence[Figure], faults: Faults) -> None:
                 figure.model or "none",
                 f"{first.model or 'none'}, as for the same month and scope in {first.where}: export one version only",
             )
+
+
+def check_rows(
+    rows: Iterable[tuple[str, Mapping[str, Any]]], faults: Faults, besides: Collection[str] = ()
+) -> None:
+    """A row that stands there twice would be counted twice. Rows that differ in anything, but for `besides`, are two.
+
+    Rows of one month and scope may be of two projects or payers: only whole rows tell.
+    """
+    seen: dict[str, str] = {}
+    for where, row in rows:
+        told = {name: value for name, value in row.items() if name not in besides}
+        try:
+            same = json.dumps(told, sort_keys=True)
+        except RecursionError:  # nested as no export is: it is the reader's to refuse
+            continue
+        first = seen.setdefault(same, where)
+        if first != where:
+            faults.add(where, "", f"the same row as {first}", "each row once: it would be counted twice")
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

@@ -16,7 +16,7 @@ _NEEDED: Final = ("usage_month", f"{MARK}.location_based", f"{MARK}.market_based
 _REGION: Final = "location.region"
 _SCOPE3: Final = "carbon_footprint_kgCO2e.scope3"
 _SCOPES: Final = ("billing_account_id", "project.id", "service.id")
-_MONTH: Final = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))-01", re.ASCII)
+_MONTH: Final = re.compile(r"((?:19|20)\d\d-(?:0[1-9]|1[0-2]))-01", re.ASCII)
 
 
 def figures(rows: Sequence[tuple[str, Mapping[str, Any]]], faults: Faults) -> Iterator[Figure]:

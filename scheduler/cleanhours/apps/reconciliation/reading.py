@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cleanhours.apps.reconciliation import aws, azure, google
-from cleanhours.apps.reconciliation.figures import Export, Faults, Figure, Provider, check_models
+from cleanhours.apps.reconciliation.figures import Export, Faults, Figure, Provider, check_models, check_rows
 from cleanhours.domain.errors import Complaint, InvalidRequest
 
 _KNOWN: Final = (
     "an AWS Data Exports carbon CSV, a Google Carbon Footprint table as CSV or JSON lines, or the JSON answer of "
     "Azure's carbonEmissionReports"
 )
-_MONTH: Final = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])", re.ASCII)
+_MONTH: Final = re.compile(r"(?:19|20)\d\d-(?:0[1-9]|1[0-2])", re.ASCII)
 
 Rows = Sequence[tuple[str, Mapping[str, Any]]]
 
@@ -27,8 +27,8 @@ def read_export(data: bytes, provider: Provider | None = None, month: str | None
 
     Raises InvalidRequest naming every fault: line, column, value found, and what would be right.
     """
-    if month is not None and not _MONTH.fullmatch(month):
-        raise InvalidRequest([Complaint("month", month, "a month such as 2026-01")])
+    if wrong := month_faults(month):
+        raise InvalidRequest(wrong)
     text, faults = _text(data), Faults()
     start = text.lstrip()[:1]
     if not start:
@@ -43,7 +43,7 @@ def read_export(data: bytes, provider: Provider | None = None, month: str | None
     if found is Provider.AZURE:
         figures = list(azure.figures(document, month, faults))
         incomplete = list(azure.incomplete(document))
-    elif found is None:
+    elif found is None or (found is Provider.AWS and document is not None):
         raise InvalidRequest([Complaint("the file", text.strip().splitlines()[0][:80], _KNOWN)])
     else:
         rows = _csv(text, faults) if document is None else _objects(document, faults)
@@ -51,12 +51,20 @@ def read_export(data: bytes, provider: Provider | None = None, month: str | None
             figures = list(aws.figures(rows, faults)) if _has_columns(rows, aws.NEEDED, faults) else []
         else:
             figures = list(google.figures(rows, faults))
+        check_rows(rows, faults, besides=(aws.REFRESHED,))
         incomplete = []
     check_models(figures, faults)
     faults.raise_if_any()
     if not figures:
         raise InvalidRequest([Complaint("the file", "no rows", "an export with at least one row")])
     return Export(found, figures, (*incomplete, *_unvalued(figures)))
+
+
+def month_faults(month: str | None) -> list[Complaint]:
+    """What is wrong with the month that was asked for."""
+    if month is None or _MONTH.fullmatch(month):
+        return []
+    return [Complaint("month", month, "a month such as 2026-01")]
 
 
 def _text(data: bytes) -> str:

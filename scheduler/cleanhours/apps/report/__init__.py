@@ -5,12 +5,13 @@ from __future__ import annotations
 from cleanhours.apps.report.asking import Question
 from cleanhours.apps.report.embodied import Embodying, check_unit
 from cleanhours.apps.report.group_rows import groups_csv
-from cleanhours.apps.report.grouping import parse_dimensions
+from cleanhours.apps.report.grouping import Dimension, parse_dimensions
 from cleanhours.apps.report.intensity import ZoneSeries
 from cleanhours.apps.report.page import report_html
 from cleanhours.apps.report.rows import report_csv, report_json
+from cleanhours.apps.report.summary import in_known_measures
 
 __all__ = [
-    "Embodying", "Question", "ZoneSeries", "check_unit", "groups_csv", "parse_dimensions", "report_csv",
-    "report_html", "report_json",
+    "Dimension", "Embodying", "Question", "ZoneSeries", "check_unit", "groups_csv", "in_known_measures",
+    "parse_dimensions", "report_csv", "report_html", "report_json",
 ]  # fmt: skip

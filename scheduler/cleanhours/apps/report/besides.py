@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -53,6 +53,33 @@ def beside_row(entry: Entry) -> dict[str, Any]:
         "unknown": beside.unknown,
     }
     return {f"beside_{name}": value for name, value in said.items()}
+
+
+def besides_apart(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """The rows apart by what their second measure is and how it is settled; those that are not known in it last."""
+    parts: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in entries:
+        beside = entry.beside
+        if beside is None or beside.measure is None or beside.emissions_ug is None:
+            key: tuple[str, ...] = ()
+        else:
+            measure = beside.measure
+            key = (measure.signal, measure.scope, measure.basis, beside.settled)
+        parts.setdefault(key, []).append(entry)
+    return [parts[key] for key in sorted(parts, key=lambda key: (not key, key))]
+
+
+def beside_sums(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Their columns of the second measure, summed; None where nothing is known. `entries` are alike in it."""
+    rows = [beside_row(entry) for entry in entries]
+    amounts = {f"beside_{name}_ug": None for name in ("emissions", "baseline", "avoided")}
+    if rows[0]["beside_emissions_ug"] is not None:
+        amounts = {column: sum(row[column] for row in rows) for column in amounts}
+    words = {
+        column: separator.join(sorted({row[column] for row in rows} - {""}))
+        for column, separator in (("beside_providers", " "), ("beside_unknown", " | "))
+    }
+    return {**rows[0], **amounts, **words}
 
 
 def _read_so(entry: Entry, beside: Beside) -> Entry:

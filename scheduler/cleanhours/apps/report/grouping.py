@@ -105,9 +105,14 @@ def grouped(entries: Iterable[Entry], dimensions: Sequence[Dimension]) -> Groupi
 
 def settled_apart(entries: Sequence[Entry], measure: Measure) -> Iterator[tuple[str, Summary]]:
     """The rows of one measure by settlement, each part summed for itself; those without known energy last."""
+    for settled, rows in settled_rows(entries, measure):
+        for summary in summarise(rows):  # one
+            yield settled, summary
+
+
+def settled_rows(entries: Sequence[Entry], measure: Measure) -> Iterator[tuple[str, list[Entry]]]:
+    """The rows of one measure by settlement, where there are any; those without known energy last."""
     own = [entry for entry in entries if entry.measure == measure]
     parts = [(one.value, [e for e in own if measured(e) and e.settled is one]) for one in Settled]
     parts.append((UNMEASURED, [entry for entry in own if not measured(entry)]))
-    for settled, rows in parts:
-        for summary in summarise(rows):  # one, or none where there are no such rows
-            yield settled, summary
+    yield from ((settled, rows) for settled, rows in parts if rows)

@@ -16,6 +16,7 @@ from cleanhours.apps.report.grouping import grouped
 from cleanhours.apps.report.notes import METHOD, NOT_COUNTED, STATEMENT
 from cleanhours.apps.report.summary import summarise
 from cleanhours.domain.accounts import Cause, Entry
+from cleanhours.domain.energy import Component
 from cleanhours.domain.times import format_instant
 from cleanhours.planning.uncapping import cap_kept
 
@@ -117,6 +118,10 @@ def _amounts(entry: Entry) -> dict[str, Any]:
         "avoided_ug": entry.total_avoided_ug,
         **{f"avoided_{cause}_ug": entry.avoided_ug.get(cause, 0) if known else None for cause in Cause},
         "energy_avoided_mj": sum(entry.energy_avoided_mj.values()) if known else None,
+        **{
+            f"energy_avoided_{cause}_mj": entry.energy_avoided_mj.get(cause, 0) if known else None
+            for cause in Cause
+        },
     }
 
 
@@ -126,6 +131,7 @@ def _how(entry: Entry) -> dict[str, Any]:
         "reason": None if plan is None else plan.reason.value,
         "methods": " ".join(dict.fromkeys(share.method.value for share in entry.shares)),
         "meters": " ".join(dict.fromkeys(meter for share in entry.shares for meter in share.meters)),
+        "components": " ".join(one.value for one in Component if one in entry.profile.components),
         "coverage": entry.profile.coverage if entry.profile.slices else None,
         "upper_estimate": entry.profile.upper_estimate,
         "cap_w": None if plan is None or plan.cap is None else plan.cap.limit_w,
@@ -145,7 +151,8 @@ _COLUMNS: Final = (
     "submitted", "started", "finished", "running_s", "pauses", "deadline", "deadline_kept",
     "energy_mj", "emissions_ug", "baseline_ug", "avoided_ug",
     *(f"avoided_{cause}_ug" for cause in Cause),
-    "energy_avoided_mj", "reason", "methods", "meters", "coverage", "upper_estimate", "cap_w", "cap_kept", "signal", "scope", "basis",
+    "energy_avoided_mj", *(f"energy_avoided_{cause}_mj" for cause in Cause),
+    "reason", "methods", "meters", "components", "coverage", "upper_estimate", "cap_w", "cap_kept", "signal", "scope", "basis",
     "providers", "settled", "settled_at", "unmeasured",
 )  # fmt: skip
 _STATED: Final = ("attribution", "statement")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cleanhours.domain.accounts import Cause, Entry, Settled
@@ -46,6 +46,7 @@ class Summary:
     providers: tuple[str, ...]
     by_settled: Mapping[Settled, Sums]
     by_cause: Mapping[Cause, Mapping[Settled, int]]
+    energy_by_cause: Mapping[Cause, Mapping[Settled, int]]
     by_method: Mapping[Method, Mapping[Settled, Sums]]
     by_location: Mapping[str, Mapping[Settled, Sums]]
     coverage: float | None
@@ -74,7 +75,8 @@ class Summary:
             "providers": list(self.providers),
             "settled": {settled.value: sums.to_json() for settled, sums in self.by_settled.items()},
             "avoided_by_cause_ug": _plain(self.by_cause, int),
-            "by_method": _plain(self.by_method, Sums.to_json),
+            "energy_avoided_by_cause_mj": _plain(self.energy_by_cause, int),
+            "by_method": _plain(self.by_method, _of_shares),
             "by_location": _plain(self.by_location, Sums.to_json),
             "coverage": self.coverage,
             "provisional_share": self.provisional_share,
@@ -93,6 +95,14 @@ def summarise(entries: Iterable[Entry]) -> tuple[Summary, ...]:
     )
 
 
+def in_known_measures(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The same, those without known energy in the measure of most others: they were asked of no intensity, and have none."""
+    usual = Counter(entry.measure for entry in entries if measured(entry)).most_common(1)
+    if not usual:
+        return entries
+    return [entry if measured(entry) else replace(entry, measure=usual[0][0]) for entry in entries]
+
+
 def measured(entry: Entry) -> bool:
     """Whether the run has amounts at all."""
     return entry.emissions_ug is not None and entry.baseline_ug is not None
@@ -109,7 +119,8 @@ def _summary(measure: Measure, entries: Sequence[Entry]) -> Summary:
         measure=measure,
         providers=tuple(sorted({provider for entry in entries for provider in entry.providers})),
         by_settled={one: _sums(entry for entry in known if entry.settled is one) for one in Settled},
-        by_cause=_by_cause(known),
+        by_cause=_by_cause(known, lambda entry: entry.avoided_ug),
+        energy_by_cause=_by_cause(known, lambda entry: entry.energy_avoided_mj),
         by_method=_by_method(known),
         by_location=_by_location(known),
         coverage=_coverage(known),
@@ -130,12 +141,13 @@ def _sums(entries: Iterable[Entry]) -> Sums:
     )
 
 
-def _by_cause(entries: Sequence[Entry]) -> dict[Cause, dict[Settled, int]]:
-    causes = [cause for cause in Cause if any(cause in entry.avoided_ug for entry in entries)]
+def _by_cause(
+    entries: Sequence[Entry], of: Callable[[Entry], Mapping[Cause, int]]
+) -> dict[Cause, dict[Settled, int]]:
+    causes = [cause for cause in Cause if any(cause in of(entry) for entry in entries)]
     return {
         cause: {
-            one: sum(entry.avoided_ug.get(cause, 0) for entry in entries if entry.settled is one)
-            for one in Settled
+            one: sum(of(entry).get(cause, 0) for entry in entries if entry.settled is one) for one in Settled
         }
         for cause in causes
     }
@@ -184,6 +196,13 @@ def _coverage(entries: Sequence[Entry]) -> float | None:
     if not whole:
         return None
     return sum(s * entry.profile.coverage for s, entry in zip(seconds, entries, strict=True)) / whole
+
+
+def _of_shares(sums: Sums) -> dict[str, int]:
+    """What shares add up to. What was avoided of the energy is a run's, and no share of it is a method's."""
+    found = sums.to_json()
+    del found["energy_avoided_mj"]
+    return found
 
 
 def _plain(groups: Mapping[Any, Mapping[Settled, Any]], convert: Any) -> dict[str, dict[str, Any]]:

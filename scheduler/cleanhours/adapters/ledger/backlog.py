@@ -1,0 +1,91 @@
+"""The backlog: runs that wait for their account, beside the ledger in its database, so that no restart loses them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+
+from cleanhours.adapters.ledger.database import BUSY_S, Database
+from cleanhours.adapters.ledger.migrations import migrate
+from cleanhours.adapters.ledger.records import (
+    clean,
+    instant_from,
+    microseconds_of,
+    profile_from_json,
+    profile_to_json,
+    run_from_json,
+    run_to_json,
+)
+from cleanhours.adapters.ledger.schema import told_until, waiting_runs
+from cleanhours.domain.accounts import Waiting
+from cleanhours.domain.jobs import RunKey
+
+
+class SqlBacklog:
+    """A `cleanhours.ports.Backlog` in SQLite or PostgreSQL, safe between threads and processes."""
+
+    def __init__(self, url: str, *, busy_s: float = BUSY_S) -> None:
+        self._database = Database(url, busy_s=busy_s)
+        with self._database.writing() as connection:
+            migrate(connection)
+
+    def keep(
+        self,
+        waiting: Sequence[Waiting],
+        *,
+        done: Collection[RunKey] = (),
+        told: Mapping[str, datetime] | None = None,
+    ) -> None:
+        with self._database.writing() as connection:
+            for key in (*done, *(one.run.key for one in waiting)):
+                _forget(connection, key)
+            if waiting:
+                connection.execute(insert(waiting_runs), [_row(one) for one in waiting])
+            for cluster, until in (told or {}).items():
+                name = clean(cluster)
+                connection.execute(delete(told_until).where(told_until.c.cluster == name))
+                connection.execute(insert(told_until), {"cluster": name, "until_us": microseconds_of(until)})
+
+    def waiting(self) -> Sequence[Waiting]:
+        query = select(waiting_runs.c.detail).order_by(waiting_runs.c.finished_us, waiting_runs.c.uid)
+        with self._database.reading() as connection:
+            return [_read(json.loads(detail)) for detail in connection.execute(query).scalars()]
+
+    def told(self) -> Mapping[str, datetime]:
+        with self._database.reading() as connection:
+            rows = connection.execute(select(told_until.c.cluster, told_until.c.until_us)).all()
+        return {row.cluster: instant_from(row.until_us) for row in rows}
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def _forget(connection: Connection, key: RunKey) -> None:
+    of = waiting_runs.c
+    connection.execute(
+        delete(waiting_runs).where(
+            of.cluster == clean(key.cluster), of.uid == clean(key.uid), of.attempt == key.attempt
+        )
+    )
+
+
+def _row(one: Waiting) -> dict[str, Any]:
+    key = one.run.key
+    profile = None if one.profile is None else profile_to_json(one.profile)
+    detail = {"run": run_to_json(one.run), "profile": profile, "why": one.why}
+    return {
+        "cluster": clean(key.cluster),
+        "uid": clean(key.uid),
+        "attempt": key.attempt,
+        "finished_us": microseconds_of(one.run.finished_at),
+        "detail": json.dumps(detail, separators=(",", ":"), sort_keys=True),
+    }
+
+
+def _read(data: Mapping[str, Any]) -> Waiting:
+    profile = None if data["profile"] is None else profile_from_json(data["profile"])
+    return Waiting(run_from_json(data["run"]), profile, data["why"])
