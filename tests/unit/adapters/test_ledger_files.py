@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from cleanhours.adapters.ledger import SqlLedger, open_ledger
+from cleanhours.adapters.ledger.backlog import SqlBacklog
 from cleanhours.adapters.ledger.migrations import MIGRATIONS, migrate
 from cleanhours.adapters.ledger.records import read_entry, write_entry
 from cleanhours.domain.accounts import Settled
 from cleanhours.domain.errors import ConfigurationError, TemporaryError
 from cleanhours.domain.jobs import JobKey
+from cleanhours.testing.backlogs import a_waiting_run
 from cleanhours.testing.ledger_contract import a_beside, a_plan, an_entry
 from cleanhours.testing.ledgers import FakeLedger
 
@@ -228,3 +230,25 @@ def test_whatever_is_recorded_sums_as_the_simplest_ledger_sums(
             assert entry == read_entry(write_entry(entry))
             assert fake.record(entry) is real.record(entry)
             assert fake.totals() == real.totals()
+
+
+def test_what_another_process_asks_meanwhile_loses_no_row(path: Path) -> None:
+    """SQLite's locks are the process's: whoever opens and closes the file besides lets them go, and the log is thrown away."""
+    url = f"sqlite:///{path}"
+    counts = (
+        "import sys; from cleanhours.adapters.ledger import find_ledger; "
+        "ledger = find_ledger(sys.argv[1]); print(len(ledger.current())); ledger.close()"
+    )
+
+    def seen_by_another() -> int:
+        done = subprocess.run([sys.executable, "-c", counts, url], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    with closing(open_ledger(url)) as ledger, closing(SqlBacklog(url)) as backlog:
+        ledger.record(an_entry("1"))
+        assert 1 == seen_by_another()
+        backlog.keep([a_waiting_run("2")])
+        ledger.record(an_entry("2"))
+        assert 2 == seen_by_another()
+    with closing(open_ledger(url)) as ledger, closing(SqlBacklog(url)) as backlog:
+        assert [2, 1] == [len(ledger.current()), len(backlog.waiting())]

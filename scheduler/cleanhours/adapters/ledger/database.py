@@ -170,7 +170,10 @@ def _create_private(path: Path, shown: str) -> None:
     """Only its user reads the ledger; SQLite gives its -wal and -shm files the same rights."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            _check_rights(path, os.R_OK | os.W_OK)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EMFILE}:
             raise TemporaryError(f"ledger {shown}: {error.strerror}", delay=RETRY) from None
@@ -179,12 +182,24 @@ def _create_private(path: Path, shown: str) -> None:
 
 def _is_there(path: Path, shown: str) -> bool:
     try:
-        path.open("rb").close()
+        path.stat()
+        _check_rights(path, os.R_OK)
     except FileNotFoundError:
         return False
     except OSError as error:
         raise ConfigurationError(f"ledger {shown}: cannot be opened: {error.strerror or error}") from None
     return True
+
+
+def _check_rights(path: Path, rights: int) -> None:
+    """Without opening it: to close a file of SQLite's lets go the locks of every connection that this process has to it.
+
+    Another process then takes itself for the last one, and throws away the log that we still write to.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.access(path, rights, effective_ids=True):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _begin_sqlite(connection: Connection) -> None:
