@@ -10,6 +10,14 @@ import pytest
 from tests.integration.slurm.site import Site, started_site, wait_until
 
 
+@pytest.fixture(scope="package", autouse=True)
+def own_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Adapters in this process note what they requeue in a folder of these tests, not in the home of who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLEANHOURS_STATE__FOLDER", str(tmp_path_factory.mktemp("records")))
+        yield
+
+
 @pytest.fixture(scope="package")
 def shared_slurm() -> Iterator[Site]:
     """One cluster for all tests of the folder: the partitions and features de, fr, pl, and the partition any."""
@@ -19,7 +27,13 @@ def shared_slurm() -> Iterator[Site]:
 
 @pytest.fixture
 def slurm(shared_slurm: Site) -> Iterator[Site]:
-    """The shared cluster; what a test leaves in its queue is cancelled."""
+    """The shared cluster; what a test leaves in its queue is cancelled.
+
+    A controller that was started again knows its nodes some seconds later: until then it has no place for any job.
+    """
+    wait_until(
+        lambda: "unk" not in shared_slurm.root("sinfo", "-h", "-N", "-o", "%T"), "it knows its nodes again"
+    )
     yield shared_slurm
     for job in shared_slurm.jobs():
         shared_slurm.root("scancel", job.partition("_")[0].partition("+")[0], check=False)

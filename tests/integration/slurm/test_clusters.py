@@ -75,6 +75,7 @@ match = {{cluster = "north"}}
 chain = ["csv:{forecast}"]
 """
 ZONES = ("DE", "FR", "SE", "NO")
+SIDES = ("alpha", "beta")
 CLEAN_IN = {"DE": 3, "FR": 4, "SE": 5, "NO": 6}
 """After so many hours each zone is clean."""
 WORK = ("-t", "30", "--wrap", "sleep 600")
@@ -383,6 +384,60 @@ def test_a_job_that_moved_runs_and_is_accounted_once_where_it_ran(europe: Two) -
     assert [("succeeded", "se")] == accounted()
 
 
+def test_a_controller_of_each_cluster_plans_again_and_accounts_what_its_cluster_got(europe: Two) -> None:
+    words = "max-delay=12h locations=de,se power=100W"
+    job = only_job(europe.wrapper("--carbon", words, "-t", "30", "--wrap", "sleep 5")[0])
+    waits_on(europe.beta, job, this_hour() + 3 * HOUR)
+
+    write_forecast(
+        europe.alpha, FEDERATED, lambda zone, hour: 500.0 if hour < 6 else north_is_clean(zone, hour)
+    )
+    tick_on(europe, "beta")
+    waits_on(europe.beta, job, this_hour() + 6 * HOUR)
+    tick_on(europe, "alpha")
+    waits_on(europe.beta, job, this_hour() + 6 * HOUR)
+
+    assert [("beta", "succeeded", "se")] == accounts_of(europe, job)
+
+
+def test_a_job_that_waited_on_both_is_accounted_once_where_it_ran(europe: Two) -> None:
+    job = only_job(europe.wrapper("--carbon", "max-delay=12h power=100W", "-t", "30", "--wrap", "sleep 5")[0])
+    for site in (europe.alpha, europe.beta):
+        waits_on(site, job, this_hour() + 3 * HOUR)
+
+    ((cluster, state, location),) = accounts_of(europe, job)
+
+    assert "succeeded" == state
+    assert (cluster, location) in {("alpha", "de"), ("beta", "se")}
+
+
+def accounts_of(two: Two, job: str) -> list[tuple[str, str, str]]:
+    """Starts it now, and has the controllers of both clusters look until it is accounted, and twice more."""
+    two.alpha.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    wait_until(lambda: "RUNNING" in states(two, job), "it runs")
+    for side in SIDES:
+        tick_on(two, side)
+    wait_until(lambda: "COMPLETED" in states(two, job), "it ends")
+
+    def accounted() -> list[tuple[str, str, str]]:
+        found = []
+        for side in SIDES:
+            tick_on(two, side)
+            printed = two.alpha.cleanhours(*of_side(two, side), "report", "--json").stdout
+            rows = [row for row in json.loads(printed)["runs"] if row["uid"].startswith(f"{job}-")]
+            found += [(side, row["state"], row["location"]) for row in rows]
+        return found
+
+    wait_until(accounted, "it is accounted")
+    accounted()
+    return accounted()
+
+
+def states(two: Two, job: str) -> set[str]:
+    """On the two clusters."""
+    return {here(site, job)[0] for site in (two.alpha, two.beta)}
+
+
 def here(site: Site, job: str) -> tuple[str, ...]:
     """State, reason and start of a job on this very cluster; of one number alone squeue asks where it was submitted."""
     shown = site.root(
@@ -405,9 +460,11 @@ def tick_on(two: Two, side: str) -> None:
     file = two.alpha.home / f"{side}.toml"
     file.write_text((table[0] + rest).format(forecast=two.alpha.home / "forecast.csv"), "utf-8")
     file.chmod(0o644)
-    two.alpha.cleanhours(
-        "--config", file, "--state", two.alpha.home / f"state-{side}", "controller", "--once"
-    )
+    two.alpha.cleanhours(*of_side(two, side), "controller", "--once")
+
+
+def of_side(two: Two, side: str) -> tuple[str | Path, ...]:
+    return ("--config", two.alpha.home / f"{side}.toml", "--state", two.alpha.home / f"state-{side}")
 
 
 def held(two: Two) -> list[str]:

@@ -17,6 +17,7 @@ import pytest
 from cleanhours.domain.times import format_instant, instant_of
 from tests.integration.slurm.site import Site, started_site, wait_until
 from tests.integration.slurm.stalling import stalled
+from tests.integration.slurm.test_wrapper_kills import grow_old, kill_watchdog, other_state, watchdogs
 from tests.integration.slurm.worlds import (
     clean_hour,
     dirty_at_first,
@@ -147,6 +148,28 @@ def test_a_controller_that_dies_while_it_requeues_holds_no_job_for_ever(site: Si
         site.cleanhours("controller", "--once")
     [row] = report(site)
     assert ("succeeded", 1) == (row["state"], row["pauses"])
+
+
+def test_a_job_that_a_dead_controller_left_held_is_let_go_though_no_other_comes(site: Site) -> None:
+    write_settings(site, lambda _: (200.0, 200.0))
+    words = "max-delay=20h interruptible checkpoint=1m power=100W"
+    job = only_job(site.wrapper("--carbon", words, "-t", "30", "-p", "de", "--requeue", "--wrap", "sleep 300").stdout)  # fmt: skip
+    wait_until(lambda: site.state(job) == "RUNNING", "it runs")
+    write_settings(site, dirty_at_first)
+    stall, elsewhere = stalled(site, "scontrol", "left-held", "StartTime="), other_state(site, "left-held")
+
+    controller = site.start(*CONTROLLER, "--once", environment={**stall.environment, **elsewhere})
+    stall.until_reached()
+    controller.kill()
+    controller.communicate()
+    stall.end()
+    wait_until(lambda: "requeued" in site.show(job)["reason"], "it is held")
+    assert [1] == [len(watchdogs(site, "left-held"))], "somebody looks after it"
+    kill_watchdog(site, "left-held")
+    grow_old(site, "left-held")  # a minute passes, and whoever submits next does it
+    site.wrapper("--carbon", "max-delay=20h", "-t", "30", "--wrap", "true", environment=elsewhere)
+
+    wait_until(lambda: "held" not in site.show(job)["reason"], "it is let go")
 
 
 def output(site: Site, job: str) -> list[str]:

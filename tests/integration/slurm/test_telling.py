@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -55,6 +56,64 @@ def decided(
     plan = a_plan(owners.clock.now().replace(microsecond=0) + ahead, MINUTE, at)
     (applied,) = owners.cluster.apply([Decision(key, action, plan, Reason.CARBON_TIME)])
     return applied.error
+
+
+CHANGES = 5
+
+
+@pytest.fixture
+def crowd(slurm: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Owners, list[JobKey], Path]:
+    """More jobs than there are changes a tick, and a file: while it is there, `scontrol` finds no controller."""
+    gone, program = tmp_path / "gone", tmp_path / "bin" / "scontrol"
+    program.parent.mkdir()
+    program.write_text(
+        f"#!/bin/sh\n[ ! -e {gone} ] || {{ echo Unable to contact slurm controller >&2; exit 1; }}\n"
+        'exec /usr/bin/scontrol "$@"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    owners = Owners(slurm, a_cluster(slurm, tmp_path, changes_per_tick=CHANGES), SystemClock())
+    return owners, [submitted(owners) for _ in range(CHANGES + 4)], gone
+
+
+def told_all(owners: Owners, keys: list[JobKey], action: Action, ahead: timedelta) -> list[str]:
+    """What went wrong with each."""
+    plan = a_plan(owners.clock.now().replace(microsecond=0) + ahead, MINUTE)
+    decisions = [Decision(key, action, plan, Reason.CARBON_TIME) for key in keys]
+    return [applied.error for applied in owners.cluster.apply(decisions)]
+
+
+def test_where_slurm_answers_nobody_the_reason_is_that_and_not_the_number_of_changes(
+    crowd: tuple[Owners, list[JobKey], Path],
+) -> None:
+    """Also where a job is decided upon twice: what comes of the first is found out before the second."""
+    owners, keys, gone = crowd
+    keys.insert(CHANGES, keys[0])
+    gone.touch()
+
+    errors = told_all(owners, keys, Action.RELEASE, timedelta(0))
+
+    assert [
+        "not tried, for Slurm answers nobody: scontrol: Unable to contact slurm controller"
+    ] * 5 == errors[CHANGES:]
+    assert all("Unable to contact slurm controller" in error for error in errors)
+    gone.unlink()
+    errors = told_all(owners, keys, Action.RELEASE, timedelta(0))
+    assert [*[""] * CHANGES, *[f"not done: {CHANGES} changes a tick (changes_per_tick)"] * 5] == errors
+
+
+def test_where_slurm_answers_nobody_one_line_counts_the_plans_that_are_not_written_down(
+    crowd: tuple[Owners, list[JobKey], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    owners, keys, gone = crowd
+    assert [""] * len(keys) == told_all(owners, keys, Action.HOLD, 2 * AHEAD)
+    gone.touch()
+
+    with caplog.at_level(logging.WARNING):
+        owners.cluster.apply([])
+
+    away = "not tried, for Slurm answers nobody: scontrol: Unable to contact slurm controller"
+    assert [f"not done jobs=4 error={away}"] == caplog.messages
 
 
 def shown(owners: Owners) -> dict[str, Seen]:

@@ -311,13 +311,20 @@ def test_what_a_user_set_for_slurm_s_own_commands_changes_nothing(site: Site) ->
     assert clean_hour() == int(site.show(only_job(done.stdout))["start"])
 
 
-def test_without_any_settings_the_job_is_planned_at_the_usual_place(slurm: Site) -> None:
+def test_without_any_settings_nothing_waits_and_with_a_zone_it_is_planned_at_the_usual_place(
+    slurm: Site,
+) -> None:
     (slurm.home / "cleanhours.toml").unlink(missing_ok=True)
-    done = slurm.wrapper("--carbon", "max-delay=6h", "-t", "30", "--wrap", "sleep 60",
-                         environment={"CLEANHOURS_FORECASTS__CHAIN": "climatology"})  # fmt: skip
+    asked = ("--carbon", "max-delay=6h", "-t", "30", "--wrap", "sleep 60")
+    typical = {"CLEANHOURS_FORECASTS__CHAIN": "climatology"}
 
-    assert "cleanhours: Start " in done.stderr
-    assert "home=local" in slurm.show(only_job(done.stdout))["comment"]
+    unknown = slurm.wrapper(*asked, environment=typical)
+    known = slurm.wrapper(*asked, environment=typical | {"CLEANHOURS_LOCATIONS__LOCAL__ZONE": "DE"})
+
+    assert "nobody said where this cluster is" in unknown.stderr
+    assert "home=" not in slurm.show(only_job(unknown.stdout))["comment"]
+    assert "cleanhours: Start " in known.stderr
+    assert "home=local" in slurm.show(only_job(known.stdout))["comment"]
 
 
 def test_wrong_settings_are_said_and_the_job_runs(site: Site) -> None:
@@ -349,9 +356,10 @@ def test_whoever_is_interrupted_leaves_no_job_held(site: Site, number: signal.Si
 
     process.send_signal(number)
 
-    process.communicate(timeout=90)
-    assert 128 + number == process.returncode
-    wait_until(lambda: site.show(site.jobs()[0])["reason"] != "JobHeldUser", "it is let go")
+    printed, _ = process.communicate(timeout=90)
+    (job,) = site.jobs()
+    assert (f"Submitted batch job {job}\n", 0) == (printed, process.returncode), "it is submitted"
+    assert "JobHeldUser" != site.show(job)["reason"]
     assert [] == records(site)
 
 
@@ -382,7 +390,7 @@ def test_what_slurm_has_no_place_for_is_refused_with_its_words(site: Site) -> No
 def _answered(site: Site) -> bool:
     """Whether a submission under way has its number."""
     folder = site.home / ".local" / "state" / "cleanhours" / "submissions"
-    return any('"job": ""' not in path.read_text("utf-8") for path in folder.glob("*.json"))
+    return any('"job": ""' not in (folder / name).read_text("utf-8") for name in records(site))
 
 
 def _tag(site: Site, printed: str) -> str:

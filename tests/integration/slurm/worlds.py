@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cleanhours.adapters.clock import SystemClock
@@ -80,9 +82,14 @@ def only_job(printed: str) -> str:
 
 
 def records(site: Site) -> list[str]:
-    """Submissions that are under way, or that somebody left behind."""
+    """Submissions that are under way, or that somebody left behind; those that were let go stay noted for a minute."""
     folder = site.home / ".local" / "state" / "cleanhours" / "submissions"
-    return sorted(path.name for path in folder.glob("*.json"))
+    found = []
+    for path in folder.glob("*.json"):
+        with suppress(OSError, ValueError):
+            if not json.loads(path.read_text("utf-8")).get("released"):
+                found.append(path.name)
+    return sorted(found)
 
 
 def script(site: Site, text: str, name: str = "job.sh") -> Path:

@@ -5,12 +5,19 @@ Nothing is changed or passed on from here; Slurm itself reads them. See `man sba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 _SHORT_WITH_VALUE: Final = frozenset("aAbBcCdDeFGiJLmMnNopqStwx")
-_SHORT_NAMES: Final = {"H": "hold", "M": "clusters", "Q": "quiet", "W": "wait", "p": "partition"}
+_SHORT_NAMES: Final = {
+    "D": "chdir",
+    "H": "hold",
+    "M": "clusters",
+    "Q": "quiet",
+    "W": "wait",
+    "p": "partition",
+}
 _FLAGS: Final = frozenset({
     "consolidate-segments", "contiguous", "exclusive", "get-user-env", "help", "hold", "ignore-pbs", "nice", "no-bell",
     "no-kill", "no-requeue", "no-shell", "oom-kill-step", "overcommit", "oversubscribe", "parsable", "propagate", "quiet",
@@ -41,6 +48,10 @@ _BLANK: Final = " \t\n\v\f\r"
 _NEXT_PART: Final = frozenset({"hetjob", "packjob"})
 
 
+_VARIABLES: Final = {
+    "SBATCH_CLUSTER_CONSTRAINT": "cluster-constraint", "SBATCH_IGNORE_PBS": "ignore-pbs", "SBATCH_PARTITION": "partition",
+}  # fmt: skip
+"""Of sbatch's input variables, those that say what matters here."""
 _SCRIPT: Final = "the script"
 _QUESTIONS: Final = frozenset({"h", "help", "u", "usage", "V", "version"})
 
@@ -63,7 +74,26 @@ class Said:
 
     @property
     def held(self) -> bool:
-        return "hold" in self.options or (_HELD in self.options and "ignore-pbs" not in self.options)
+        return "hold" in self.options or (_HELD in self.options and not self.ignores_pbs)
+
+    @property
+    def ignores_pbs(self) -> bool:
+        return "ignore-pbs" in self.options
+
+    @property
+    def tries(self) -> bool:
+        """Whether Slurm is only asked if and when it would start."""
+        return "test-only" in self.options
+
+    @property
+    def anothers(self) -> bool:
+        """Whether it is submitted as another user, whose job we could not let go."""
+        return not self.options.isdisjoint({"uid", "gid"})
+
+    @property
+    def moves(self) -> bool:
+        """Whether it goes to another folder first, in which the script is then looked for."""
+        return "chdir" in self.options
 
     @property
     def asks(self) -> bool:
@@ -84,6 +114,12 @@ class Said:
         return Said(
             self.options | other.options, self.clusters or other.clusters, self.script or other.script
         )
+
+
+def read_environment(environment: Mapping[str, str]) -> Said:
+    """What variables say in place of options."""
+    found = frozenset(name for variable, name in _VARIABLES.items() if variable in environment)
+    return Said(found)
 
 
 def read_arguments(arguments: Sequence[str]) -> Said:

@@ -8,7 +8,7 @@ guess.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -122,22 +122,6 @@ def _record(head: str, comment: str) -> Seen | None:
         return _seen(dict(zip(_LETTERS, values, strict=True)))
     except (ValueError, OverflowError):
         return None
-
-
-def fates_question(jobs: Sequence[str]) -> list[str]:
-    """The arguments of `squeue` for what its short letters do not tell of some jobs."""
-    form = f"{_FIELD},".join(("ArrayJobID:24", "Deadline:24", "Requeue:8")) + _FIELD
-    return ["--noheader", f"--jobs={','.join(jobs)}", f"--Format={form}"]
-
-
-def read_fates(answer: str) -> dict[str, tuple[int | None, bool]]:
-    """By number, when Slurm kills a job that has not ended, and whether it may be requeued."""
-    found = {}
-    for line in answer.splitlines():
-        values = [value.strip() for value in line.split(_FIELD)]
-        if len(values) > 3:
-            found[values[0]] = (_epoch(values[1]), values[2] != "0")
-    return found
 
 
 def _with_parts(found: dict[str, Seen], parts: list[Seen]) -> Iterator[Seen]:

@@ -21,7 +21,7 @@ from cleanhours_plugins.clusters.slurm.accounting import (
 )
 from cleanhours_plugins.clusters.slurm.asking import Seen
 from cleanhours_plugins.clusters.slurm.calling import Refused, Slurm
-from cleanhours_plugins.clusters.slurm.ending import Ended, run_of
+from cleanhours_plugins.clusters.slurm.ending import Ended, ran, run_of
 from cleanhours_plugins.clusters.slurm.energy import usage_held, usage_of
 from cleanhours_plugins.clusters.slurm.histories import Accounted, History, Resources, Run, histories
 from cleanhours_plugins.clusters.slurm.jobs import ENDED, Known, Reporting, known_of
@@ -107,7 +107,8 @@ class Closing:
             if run is not None and job not in self.alive:
                 told[run.key.uid] = run
         for end in ends:
-            late = now - instant_of(end.at) >= _LAG
+            # of what never ran there is no energy to wait for
+            late = now - instant_of(end.at) >= _LAG or not ran(end.known)
             if end.known.uid not in told and (found is None or late):
                 told[end.known.uid] = self._remembered(end)
         return sorted(told.values(), key=lambda run: run.finished_at)
@@ -122,10 +123,12 @@ class Closing:
         return replace(run, usage=usage, segments=_numbered(run.segments, seen.id))
 
     def _accounted(self, history: History, end: Ended | None) -> FinishedRun | None:
-        """None for a job that is not ours, has not ended, or never ran."""
+        """None for a job that is not ours, or has not ended here."""
         last = history.last
         known = end.known if end is not None else known_of(seen_of(last.first), self.zones)
-        if known is None or last.ended is None or not history.stretches:
+        if known is None or last.ended is None:
+            return None
+        if not history.stretches and self.reporting.settings.places.federated:
             return None
         state = ENDED.get(last.first.state, JobState.FAILED)
         how = "" if state is JobState.SUCCEEDED else f"{last.first.state} (exit {last.first.exit_code})"
@@ -134,7 +137,7 @@ class Closing:
         return replace(
             run,
             segments=_numbered(segments, known.seen.id),
-            allocated=history.stretches[-1].first.allocated.demand,
+            allocated=history.stretches[-1].first.allocated.demand if history.stretches else run.allocated,
             exit_code=last.first.exit_code,
             usage=usage_of(history.stretches, self.node_cpus),
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cleanhours.domain.jobs import FinishedRun, JobState, RunKey, RunSegment
+from cleanhours.domain.resources import Demand
 from cleanhours.domain.times import instant_of
 from cleanhours_plugins.clusters.slurm.asking import Seen
 from cleanhours_plugins.clusters.slurm.demands import demand_of
@@ -41,9 +42,13 @@ class Ended:
 
 @dataclass(slots=True)
 class Ends:
-    """What ran when last seen, and what has ended since. `path` is private to its user."""
+    """What ran when last seen, and what has ended since. `path` is private to its user.
+
+    `federated`: what ended here and never ran may go on at another cluster, and is told by none of them.
+    """
 
     path: Path
+    federated: bool = False
     running: dict[str, tuple[Known, int]] = field(default_factory=dict)
     ended: dict[str, Ended] = field(default_factory=dict)
     _written: str = ""
@@ -67,8 +72,7 @@ class Ends:
         self._write()
 
     def _end(self, one: Known, at: int, state: JobState, message: str) -> None:
-        # a job that was cancelled while it waited has a start too, its end; it never had a node
-        if one.uid not in self.ended and (one.seen.node_list or one.tag.runs):
+        if one.uid not in self.ended and (ran(one) or not self.federated):
             self.ended[one.uid] = Ended(one, at, state, message)
 
     def since(self, instant: datetime) -> list[Ended]:
@@ -108,6 +112,11 @@ class Ends:
             self._written = text
 
 
+def ran(one: Known) -> bool:
+    """Whether it did. One that was cancelled while it waited has a start too, its end; it never had a node."""
+    return bool(one.seen.node_list or one.tag.runs)
+
+
 def run_of(end: Ended, reporting: Reporting) -> FinishedRun:
     """The run as the core accounts it."""
     known = end.known
@@ -124,7 +133,7 @@ def run_of(end: Ended, reporting: Reporting) -> FinishedRun:
         home=home if home in reporting.settings.places.locations else reporting.settings.places.home,
         segments=segments,
         finished_at=at,
-        allocated=demand_of(known.seen),
+        allocated=demand_of(known.seen) if segments else Demand(),
         owner=known.seen.user,
         labels={OBJECT_NAME: known.seen.id, "partition": known.seen.partition},
         plan=known.tag.plan,

@@ -18,7 +18,13 @@ _WORD: Final = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
 def fitting_question() -> list[str]:
     """The arguments of `sinfo`: a line for each node in each partition."""
-    return ["--noheader", "--all", "--Node", "--format=" + _FIELD.join(("%P", "%l", "%f", "%c"))]
+    return [
+        "--noheader",
+        "--all",
+        "--Node",
+        "--noconvert",
+        "--format=" + _FIELD.join(("%P", "%l", "%f", "%c")),
+    ]
 
 
 def fitting(names: Iterable[str], seen: Seen, places: Places, answer: str) -> tuple[str, ...]:

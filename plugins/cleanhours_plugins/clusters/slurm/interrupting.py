@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -12,6 +13,7 @@ PATIENCE: Final = "CLEANHOURS_PATIENCE"
 """The environment variable with the seconds that a submission may take longer than sbatch's own, where 2 are too few."""
 USUAL_PATIENCE_S: Final = 2.0
 LONGEST_PATIENCE_S: Final = 30.0
+_LEAST_S: Final = 0.2
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -23,23 +25,45 @@ class Stopped(BaseException):
         super().__init__(number)
 
 
-def patience_s(environment: Mapping[str, str]) -> float:
-    """Whatever a provider, a disk or Slurm does. What is no number of seconds up to 30 is not heard."""
-    try:
-        told = float(environment.get(PATIENCE, USUAL_PATIENCE_S))
-    except ValueError:
-        return USUAL_PATIENCE_S
-    return told if 0 < told <= LONGEST_PATIENCE_S else USUAL_PATIENCE_S
+class Patience:
+    """The seconds for which we may keep a submission waiting, whatever a provider, a disk or Slurm does.
+
+    What is no number of seconds up to 30 is not heard. They are one budget, for all that is waited for.
+    """
+
+    def __init__(self, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._spent_s = 0.0
+        try:
+            told = float(environment.get(PATIENCE, USUAL_PATIENCE_S))
+        except ValueError:
+            told = USUAL_PATIENCE_S
+        self.whole_s = told if 0 < told <= LONGEST_PATIENCE_S else USUAL_PATIENCE_S
+
+    @property
+    def left_s(self) -> float:
+        """Never nothing: what is asked may be there at once."""
+        return max(self.whole_s - self._spent_s, _LEAST_S)
+
+    @contextmanager
+    def spent(self) -> Iterator[float]:
+        """Gives what is left, and counts how long it took."""
+        began_s = self._clock()
+        try:
+            yield self.left_s
+        finally:
+            self._spent_s += self._clock() - began_s
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP raise Stopped in the main thread."""
+    """SIGINT, SIGTERM and SIGHUP raise Stopped in the main thread, those apart that are ignored: by nohup, say."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    before: Mapping[int, object] = {one: signal.signal(one, stop) for one in SIGNALS}
+    heard = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+    before: Mapping[int, object] = {one: signal.signal(one, stop) for one in heard}
     try:
         yield
     finally:

@@ -53,17 +53,20 @@ class Places:
     def allowed(self, asked: Asked, offered: Sequence[str], usual_partition: str = "") -> tuple[str, ...]:
         """Of the locations its owner offers, those that what he asked of Slurm leaves; in his order.
 
-        The usual partition names nothing: who does not choose one gets it. Any other that is no location keeps the job
-        from those that are partitions.
+        Partitions and features narrow them each by itself. The usual partition names nothing: who does not choose one gets
+        it. Any other that is no location keeps the job from those that are partitions.
         """
-        if not offered or asked.bound or not self._may_be_moved(asked.features):
+        if asked.bound or not self._may_be_moved(asked.features):
             return ()
         partition = "" if asked.partition == usual_partition else asked.partition
-        chosen = self.named(Asked(partition, asked.features))
-        if chosen:
-            return tuple(name for name in offered if name in chosen)
-        known = [name for name in offered if name in self.locations]
-        return tuple(name for name in known if not partition or "partition" not in self.locations[name].match)
+        by_partition, by_feature = self.named(Asked(partition)), self.named(Asked("", asked.features))
+
+        def left(name: str) -> bool:
+            if partition and not by_partition and "partition" in self.locations[name].match:
+                return False
+            return all(name in named for named in (by_partition, by_feature) if named)
+
+        return tuple(name for name in offered if name in self.locations and left(name))
 
     def at(self, partition: str, features: str) -> str:
         """Where a job is, from what Slurm says of it now."""
@@ -90,10 +93,12 @@ class Places:
         return "&".join([*others, feature] if feature else others)
 
     def _may_be_moved(self, features: str) -> bool:
-        """Whether what it asks of features can be said with another place in it: all of them, or one of some places."""
+        """Whether what it asks of features can be said with another place in it: all of some, one a place; or one of some places."""
         places = self._by("feature")
-        if not features or not places or _ALL_OF.fullmatch(features):
+        if not features or not places:
             return True
+        if _ALL_OF.fullmatch(features):  # nodes that are of two places at once are a third one
+            return sum(word in places for word in _words(features)) <= 1
         one_of = _ONE_OF.fullmatch(features)
         return one_of is not None and set(one_of[1].split("|")) <= set(places)
 

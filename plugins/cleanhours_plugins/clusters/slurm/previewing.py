@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cleanhours_plugins.clusters.slurm.arguments import Said, read_arguments, read_script
+from cleanhours_plugins.clusters.slurm.arguments import Said, read_arguments, read_environment, read_script
 
 if TYPE_CHECKING:
     from cleanhours.ports import Context
@@ -20,13 +21,15 @@ _MOST_BYTES: Final = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """`words` are those of the script's lines, None where it cannot be read here. `stdin` is a descriptor with what standard
-    input had, where the script came from it.
+    """`words` are those of the script's lines, None where it was not read here: sbatch alone knows it then, and Slurm when it
+    has it. `stdin` is a descriptor with what standard input had, where the script came from it. A script that comes from a
+    pipe of another name can be read `once`.
     """
 
     said: Said
     words: str | None
     stdin: int | None = None
+    once: bool = False
 
     def rewound(self) -> int | None:
         """The descriptor, from its beginning."""
@@ -37,7 +40,7 @@ class Preview:
 
 def preview(arguments: Sequence[str]) -> Preview:
     """Reads the arguments and the script, from standard input too, which is kept for sbatch."""
-    said = read_arguments(arguments)
+    said = read_arguments(arguments) | read_environment(os.environ)
     if "wrap" in said.options or said.asks:
         return Preview(said, "")
     descriptor: int | None = None
@@ -49,6 +52,10 @@ def preview(arguments: Sequence[str]) -> Preview:
             with open(descriptor, "wb", closefd=False) as kept:
                 kept.write(sys.stdin.buffer.read())
             text = os.pread(descriptor, _MOST_BYTES, 0)
+        elif said.moves:
+            return Preview(said, None)
+        elif not stat.S_ISREG(os.stat(said.script or "").st_mode):  # noqa: PTH116
+            return Preview(said, None, once=True)
         else:
             with open(said.script or "", "rb") as file:  # noqa: PTH123 - sbatch's word as it is
                 text = file.read(_MOST_BYTES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,6 +24,7 @@ SELDOM_S: Final = 600.0
 USUAL_DELAY_S: Final = 121
 """cred_expire (120 s) and a second: so long Slurm starts no requeued job (seen on 22.05; slurmctld's job_mgr.c)."""
 USUAL_KILL_WAIT_S: Final = 30
+HOLDS_NODES: Final = frozenset({"RUNNING", "CONFIGURING", "COMPLETING"})
 _FIELD: Final = "\x1f"
 _GONE: Final = ("down", "drain", "fail", "inval", "maint", "reboot", "power_down", "unk")
 
@@ -62,19 +64,20 @@ class Site:
         """Of each node by name."""
         return {node.name: node.cpus for node in self.nodes}
 
-    def refresh(self, now: int) -> bool:
-        """Asks again what may have changed, now and then: whether it did. Keeps what it knew where nobody answers."""
+    @property
+    def has_gpus(self) -> bool:
+        return any(node.gpus for node in self.nodes)
+
+    def refresh(self, now: int) -> None:
+        """Asks again what may have changed, now and then. Keeps what it knew where nobody answers."""
         if time.monotonic() - self._asked_at_s < SELDOM_S:
-            return False
+            return
         self._asked_at_s = time.monotonic()
-        try:
+        with suppress(CleanhoursError):
             answer = self.slurm.ask("sinfo", *nodes_question())
             self.nodes, self.usual_partition = read_nodes(answer)
             self.requeue_delay_s, self.kill_wait_s = read_delays(self.slurm.ask("scontrol", "show", "config"))
             self.queues = read_queues(self.slurm.ask("squeue", *queues_question()), now)
-        except CleanhoursError:
-            return False
-        return True
 
     def rooms(
         self, places: Places, queue: Iterable[Seen], ours: Mapping[str, Known], now: datetime
@@ -83,11 +86,7 @@ class Site:
         mine = {known.seen.id for known in ours.values()}
         taken: dict[str, list[Booking]] = {}
         for seen in queue:
-            if (
-                seen.id in mine
-                or seen.state not in {"RUNNING", "CONFIGURING", "COMPLETING"}
-                or seen.start is None
-            ):
+            if seen.id in mine or seen.state not in HOLDS_NODES or seen.start is None:
                 continue
             ends = instant_of(seen.end) if seen.end is not None else now + timedelta(days=366)
             if ends > now:

@@ -12,6 +12,7 @@ from cleanhours.domain.times import epoch
 from cleanhours_plugins.clusters.slurm.acting import Command, orders, parted
 from cleanhours_plugins.clusters.slurm.asking import Seen
 from cleanhours_plugins.clusters.slurm.calling import Slurm
+from cleanhours_plugins.clusters.slurm.details import Details
 from cleanhours_plugins.clusters.slurm.jobs import Known, Reporting
 from cleanhours_plugins.clusters.slurm.places import Asked
 from cleanhours_plugins.clusters.slurm.settings import SlurmSettings
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 def set_start(
     seen: Seen,
     words: Mapping[str, str],
-    fate: tuple[int | None, bool],
+    details: Details,
     settings: SlurmSettings,
     slurm: Slurm,
     context: Context,
 ) -> tuple[Plan | None, list[Command]]:
-    """Plans a held job by its words and writes that down; `fate` is when Slurm kills it, and whether it may be requeued.
+    """Plans a held job by its words and writes that down.
 
     No plan for a job that is gone. Returns besides what Slurm is to be told when the job is let go. Raises CleanhoursError:
     then nothing was changed.
@@ -40,10 +41,10 @@ def set_start(
         home=settings.places.home_of(Asked(seen.partition, seen.features)),
         words=words,
         begin=seen.start,
-        killed_at=fate[0],
+        killed_at=details.killed_at,
         partition=seen.partition,
         features=seen.features,
-        requeues=fate[1],
+        requeues=details.requeues,
     )
     # held by us for a moment, it waits like any other
     known = Known(replace(seen, reason="None"), tag, own)

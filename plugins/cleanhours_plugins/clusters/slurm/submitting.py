@@ -8,77 +8,89 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 from cleanhours_plugins.clusters.slurm import recording
+from cleanhours_plugins.clusters.slurm.answers import Submitted, answer, quiet_answer, stop, unsaid, wait
 from cleanhours_plugins.clusters.slurm.arguments import Said
 from cleanhours_plugins.clusters.slurm.commands.sbatch import WORDS
 from cleanhours_plugins.clusters.slurm.interrupting import (
-    USUAL_PATIENCE_S,
+    Patience,
     Stopped,
-    patience_s,
     stopped_by_signals,
     time_limit,
     undisturbed,
 )
 from cleanhours_plugins.clusters.slurm.previewing import Preview
 from cleanhours_plugins.clusters.slurm.recording import Record
+from cleanhours_plugins.clusters.slurm.repairing import asks_for_hold
+from cleanhours_plugins.clusters.slurm.speaking import pass_on, tell
 from cleanhours_plugins.clusters.slurm.watchdog import leave_watchdog
 
 if TYPE_CHECKING:
     from cleanhours.ports import Context
+    from cleanhours_plugins.clusters.slurm.calling import Slurm
 
-_ANSWER: Final = re.compile(r"(\d+)(?:;([A-Za-z0-9._-]+))?", re.ASCII)
 _COULD_NOT: Final = 1
-_LOOK_S: Final = 0.05
 _REFUSED_S: Final = 3.0
 """An sbatch that failed later may not have been refused, but given up; see `MessageTimeout`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
-    """What sbatch answered."""
+class Submission:
+    """One that is under way: what its user typed, and the record of it."""
 
-    job: str
-    cluster: str
-    line: str
+    real: str
+    arguments: Sequence[str]
+    words: str
+    seen: Preview
+    path: Path
+    context: Context
+    patience: Patience
 
-    def printed(self, said: Said) -> str:
-        """What sbatch would have printed without our `--parsable`; with `--quiet` it prints nothing, parsable or not."""
-        if said.quiet:
-            return ""
-        if said.parsable:
-            return self.line
-        where = f" on cluster {self.cluster}" if self.cluster else ""
-        return f"Submitted batch job {self.job}{where}\n"
+    @property
+    def said(self) -> Said:
+        return self.seen.said
+
+    def now(self) -> int:
+        return _now(self.context)
 
 
-def submit(real: str, arguments: Sequence[str], words: str, seen: Preview, context: Context) -> int:
+def submit(
+    real: str, arguments: Sequence[str], words: str, seen: Preview, context: Context, patience: Patience
+) -> int:
     """Submits as `sbatch ARGUMENTS` would, with the job in its clean hour. Returns sbatch's exit status."""
     said = seen.said
-    now = int(context.clock.now().timestamp())
-    record = recording.new_record(_user(), os.environ, now, clusters=said.clusters, held=said.held)
+    record = recording.new_record(
+        _user(), os.environ, _now(context), clusters=said.clusters, held=said.held, ignores_pbs=said.ignores_pbs
+    )  # fmt: skip
     path = _prepare(record, context)
     if path is None:  # without a record nobody could repair what we break
-        _tell("no record can be written: submitted without a plan")
-        return subprocess.run([real, *arguments], stdin=seen.rewound(), check=False).returncode
+        return _without_us(real, arguments, seen)
     with stopped_by_signals():
         try:
-            return _submit(real, arguments, words, seen, (path, record), context)
+            one = Submission(real, arguments, words, seen, path, context, patience)
+            return _submit(one, record)
         except Stopped as stopped:
             return 128 + stopped.number
+
+
+def _now(context: Context) -> int:
+    return int(context.clock.now().timestamp())
+
+
+def _without_us(real: str, arguments: Sequence[str], seen: Preview) -> int:
+    tell("no record can be written: submitted without a plan")
+    return subprocess.run([real, *arguments], stdin=seen.rewound(), close_fds=False, check=False).returncode
 
 
 def _prepare(record: Record, context: Context) -> Path | None:
@@ -95,167 +107,131 @@ def _prepare(record: Record, context: Context) -> Path | None:
     return path
 
 
-def _submit(
-    real: str,
-    arguments: Sequence[str],
-    words: str,
-    seen: Preview,
-    kept: tuple[Path, Record],
-    context: Context,
-) -> int:
+def _submit(one: Submission, record: Record) -> int:
     """The submission itself, in a session of its own, by whose number Slurm tells it from every other."""
-    path, record = kept
-    said = seen.said
 
     def lead_and_record() -> None:
         os.setsid()
-        recording.write(path, replace(record, session=os.getpid()))
+        recording.write(one.path, replace(record, session=os.getpid()))
 
     began_s = time.monotonic()
     try:
         process = subprocess.Popen(
-            [real, "--parsable", "--hold", *arguments],
-            stdin=seen.rewound(),
+            [one.real, "--parsable", "--hold", *one.arguments],
+            stdin=one.seen.rewound(),
             stdout=subprocess.PIPE,
+            close_fds=False,  # some of sbatch's own options name a descriptor
             preexec_fn=lead_and_record,  # noqa: PLW1509
         )
-    except (OSError, subprocess.SubprocessError) as fault:
-        path.unlink(missing_ok=True)
-        _tell(f"{real}: {fault}")
+    except subprocess.SubprocessError:  # the disk is full by now: sbatch was not started
+        one.path.unlink(missing_ok=True)
+        return _without_us(one.real, one.arguments, one.seen)
+    except OSError as fault:
+        one.path.unlink(missing_ok=True)
+        tell(f"{one.real}: {fault}")
         return _COULD_NOT
-    submitted: Submitted | None = None
+    submitted, said_so = None, False
     try:
-        _warm_up()
-        submitted = _quiet_answer(process, path) if said.quiet else _answer(process)
+        warm_up("cleanhours_plugins.clusters.slurm.wishing")
+        submitted = _answered(process, one)
         if submitted is not None:
-            recording.with_job(path, submitted.job, submitted.cluster)
-            _plan_and_release(submitted, said, words, path, context)
-            sys.stdout.write(submitted.printed(said))
-            sys.stdout.flush()
-        code = _wait(process)
-        if submitted is None and _came_to_nothing(code, time.monotonic() - began_s, said):
-            path.unlink(missing_ok=True)
+            _plan_and_release(submitted, one)
+            said_so = True
+            pass_on(submitted.printed(one.said))
+        code = wait(process)
+        if submitted is None and _came_to_nothing(code, time.monotonic() - began_s, one):
+            one.path.unlink(missing_ok=True)
     except Stopped as stopped:
-        _stop(process, stopped.number)
-        late = submitted or _answer(process)
-        if late is not None and path.exists():
-            _release(late, path, said)
-        raise
+        stop(process, stopped.number)
+        submitted = submitted or answer(process)
+        if submitted is None:
+            raise
+        _release(submitted, one, one.said)
+        if not said_so:  # it is submitted, and whoever stopped us must not submit it again
+            pass_on(submitted.printed(one.said))
+        return wait(process)
     return code
 
 
-def _answer(process: subprocess.Popen[bytes]) -> Submitted | None:
-    """The first line of sbatch, which with `--wait` goes on; None for an error, or a question that submits nothing."""
-    line = _output(process).readline().decode(errors="surrogateescape")
-    match = _ANSWER.fullmatch(line.strip())
-    if match is None:
-        sys.stdout.write(line)
-        return None
-    return Submitted(match[1], match[2] or "", line)
+def _answered(process: subprocess.Popen[bytes], one: Submission) -> Submitted | None:
+    """What sbatch answered, kept in the record."""
+    submitted = quiet_answer(process, one.path) if one.said.quiet else answer(process)
+    if submitted is None and not one.said.quiet and not one.said.tries and process.wait() == 0:
+        submitted = unsaid(one.path)  # a site's own sbatch may say it in other words
+    if submitted is not None:
+        recording.with_job(one.path, submitted.job, submitted.cluster)
+    return submitted
 
 
-def _quiet_answer(process: subprocess.Popen[bytes], path: Path) -> Submitted | None:
-    """With `--quiet` sbatch says nothing, and with `--wait` not even an end: Slurm knows what came of its session."""
-    from cleanhours.domain.errors import CleanhoursError
-
-    ended, pause_s = False, _LOOK_S
-    while not ended:
-        ended = process.poll() is not None
-        with suppress(CleanhoursError, OSError, ValueError):
-            for job, cluster in recording.held_jobs(recording.read(path)):
-                return Submitted(job, cluster, "")
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, _REFUSED_S)
-    return None
-
-
-def _output(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    return process.stdout or BytesIO()
-
-
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Passes on what sbatch still prints, and its exit status."""
-    sys.stdout.flush()
-    for more in _output(process):
-        sys.stdout.buffer.write(more)
-    sys.stdout.flush()
-    code = process.wait()
-    return code if code >= 0 else 128 - code
-
-
-def _came_to_nothing(code: int, took_s: float, said: Said) -> bool:
+def _came_to_nothing(code: int, took_s: float, one: Submission) -> bool:
     """Whether nothing was submitted, for certain: it was refused, or a question (--help, --test-only).
 
-    An sbatch that waited in vain for an answer may have been heard, and a quiet one told nobody: the watchdog asks Slurm.
+    An sbatch that waited in vain for an answer may have been heard, and one that told nobody may have submitted: the watchdog
+    asks Slurm.
     """
-    return took_s < _REFUSED_S if code != 0 else not said.quiet
+    return took_s < _REFUSED_S if code != 0 else one.said.tries
 
 
-def _plan_and_release(submitted: Submitted, said: Said, words: str, path: Path, context: Context) -> None:
+def _plan_and_release(submitted: Submitted, one: Submission) -> None:
     """Whatever happens in the planning, and however it ends, the job is released, once."""
     from cleanhours_plugins.clusters.slurm.calling import Slurm
 
     stopped: Stopped | None = None
-    patience = patience_s(os.environ)
+    said, whole_s = one.said, one.patience.whole_s
     try:
-        with time_limit(patience):
+        with one.patience.spent() as left_s, time_limit(left_s):
             from cleanhours_plugins.clusters.slurm.wishing import plan_job
 
-            slurm, texts = Slurm(None, submitted.cluster or None), (os.environ.get(WORDS, ""), words)
-            let_go = partial(_release, submitted, path, said)
-            said |= plan_job(submitted.job, texts, said, slurm, context, tell=_tell, let_go=let_go)
-    except Stopped as stop:
-        if stop.number == signal.SIGALRM:
-            _tell(f"no plan within {patience:g} s: the job runs as if submitted by sbatch")
+            slurm, texts = Slurm(None, submitted.cluster or None), (os.environ.get(WORDS, ""), one.words)
+            let_go = partial(_release, submitted, one, said)
+            said |= plan_job(submitted.job, texts, said, slurm, one.context, tell=tell, let_go=let_go)
+    except Stopped as one_stop:
+        if one_stop.number == signal.SIGALRM:
+            tell(f"no plan within {whole_s:g} s: the job runs as if submitted by sbatch")
         else:
-            stopped = stop
+            stopped = one_stop
     except Exception as fault:  # noqa: BLE001 - whatever it was, the job runs
-        _tell(f"{_said(fault)}: the job runs as if submitted by sbatch")
-    if path.exists():
-        _release(submitted, path, said)
+        tell(f"{_said(fault)}: the job runs as if submitted by sbatch")
+    _release(submitted, one, said)
     if stopped is not None:
         raise stopped
 
 
-def _release(submitted: Submitted, path: Path, said: Said) -> bool:
-    """Lets it go, unless its owner himself asked for a hold. What cannot be released now, the watchdog releases: False."""
+def _release(submitted: Submitted, one: Submission, said: Said) -> bool:
+    """Lets it go, once, unless its owner himself asked for a hold. What cannot be released now, the watchdog releases: False."""
     from cleanhours.domain.errors import CleanhoursError
     from cleanhours_plugins.clusters.slurm.calling import Slurm
 
     with undisturbed():
         try:
-            if not said.held:
-                Slurm(None, submitted.cluster or None).ask("scontrol", "release", submitted.job)
-            path.unlink(missing_ok=True)
+            if recording.is_released(one.path):
+                return True
+            slurm = Slurm(None, submitted.cluster or None)
+            if _keeps_its_hold(submitted, one, said, slurm):
+                one.path.unlink(missing_ok=True)
+            else:
+                slurm.ask("scontrol", "release", submitted.job)
+                recording.with_release(one.path, one.now())
         except CleanhoursError as fault:
-            _tell(f"{_said(fault)}: the job is released as soon as Slurm answers")
+            tell(f"{_said(fault)}: the job is released as soon as Slurm answers")
             return False
     return True
+
+
+def _keeps_its_hold(submitted: Submitted, one: Submission, said: Said, slurm: Slurm) -> bool:
+    """Whether its owner asked for one, in a script that was perhaps not seen yet."""
+    unread = one.seen.words is None and said == one.said
+    return said.held or (unread and asks_for_hold(submitted.job, slurm, ignores_pbs=said.ignores_pbs))
 
 
 def _said(fault: Exception) -> str:
     return " ".join(str(fault).split()) or type(fault).__name__
 
 
-def _tell(text: str) -> None:
-    with suppress(OSError, ValueError):
-        sys.stderr.write(f"cleanhours: {text}\n")
-        sys.stderr.flush()
-
-
-def _warm_up() -> None:
-    """What will be needed is imported while sbatch runs: it costs nothing then."""
+def warm_up(module: str) -> None:
+    """What will be needed is imported while Slurm has something to do: it costs nothing then."""
     with suppress(Exception):
-        import_module("cleanhours_plugins.clusters.slurm.wishing")
-        import_module("cleanhours_plugins.clusters.slurm.starting")
-
-
-def _stop(process: subprocess.Popen[bytes], number: int) -> None:
-    """Passes a signal on: sbatch leads a session of its own, and the terminal's does not reach it."""
-    with suppress(ProcessLookupError):
-        process.send_signal(number)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(USUAL_PATIENCE_S)
+        import_module(module)
 
 
 def _user() -> str:

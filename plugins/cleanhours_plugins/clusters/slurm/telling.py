@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from cleanhours.domain.errors import CleanhoursError, TemporaryError
@@ -15,27 +16,41 @@ ENOUGH: Final = 4
 """So many that got no answer are no job's own trouble."""
 
 
-def tell(ask: Callable[..., object], chains: Sequence[Sequence[Command]]) -> tuple[list[str], bool]:
-    """What went wrong with each job's commands, nothing where they were carried out; and whether Slurm answers at all.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What went wrong with each job's commands, None where they were carried out.
 
-    A job's own commands follow each other, up to the first that fails; jobs begin in this order. `ask` takes a program and
-    its arguments, in any thread, and raises as `Slurm.ask` does.
+    `away` is why nobody else need be told, where Slurm answers nobody: a TemporaryError is then that of no job.
     """
-    unanswered: list[str] = []
 
-    def carry_out(commands: Sequence[Command]) -> str:
+    faults: Sequence[CleanhoursError | None]
+    away: str = ""
+
+
+def tell(ask: Callable[..., object], chains: Sequence[Sequence[Command]]) -> Told:
+    """Tells each job's commands one after the other, up to the first that fails; jobs begin in this order.
+
+    `ask` takes a program and its arguments, in any thread, and raises as `Slurm.ask` does.
+    """
+    unanswered: list[TemporaryError] = []
+
+    def carry_out(commands: Sequence[Command]) -> CleanhoursError | None:
         if len(unanswered) >= ENOUGH:
-            return f"not tried, for Slurm answers nobody: {unanswered[0]}"
+            return TemporaryError(_away(unanswered[0]))
         try:
             for program, *arguments in commands:
                 ask(program, *arguments)
         except TemporaryError as fault:
-            unanswered.append(str(fault))
-            return str(fault)
+            unanswered.append(fault)
+            return fault
         except CleanhoursError as fault:
-            return str(fault)
-        return ""
+            return fault
+        return None
 
     with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="telling Slurm") as pool:
-        errors = list(pool.map(carry_out, chains))
-    return errors, len(unanswered) < ENOUGH
+        faults = list(pool.map(carry_out, chains))
+    return Told(faults, _away(unanswered[0]) if len(unanswered) >= ENOUGH else "")
+
+
+def _away(fault: TemporaryError) -> str:
+    return f"not tried, for Slurm answers nobody: {fault}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cleanhours_plugins.clusters.slurm.interrupting import patience_s
+if TYPE_CHECKING:
+    from cleanhours_plugins.clusters.slurm.interrupting import Patience
 
 _NO_PLACE: Final = b"Requested node configuration is not available"
 """Slurm's words for a job that no node could ever run (ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE)."""
@@ -29,18 +29,19 @@ class Trial:
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
+                close_fds=False,  # some of sbatch's own options name a descriptor
             )
         except (OSError, subprocess.SubprocessError):
             return cls(None)
         return cls(process)
 
-    def refused(self) -> bool:
+    def refused(self, patience: Patience) -> bool:
         """Whether no node could ever run it. What Slurm does not say in time is not so."""
         if self.process is None:
             return False
-        with self.process as process:
+        with self.process as process, patience.spent() as left_s:
             try:
-                _, said = process.communicate(timeout=patience_s(os.environ))
+                _, said = process.communicate(timeout=left_s)
             except subprocess.TimeoutExpired:
                 process.kill()
                 return False

@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +19,7 @@ from typing import Final
 
 from cleanhours_plugins.clusters.slurm import recording
 from cleanhours_plugins.clusters.slurm.recording import LEFT_ALONE_S
+from cleanhours_plugins.clusters.slurm.repairing import repair
 
 _AGAIN_S: Final = 30.0
 """Between two attempts while Slurm does not answer."""
@@ -26,17 +29,39 @@ _MARGIN_S: Final = 1.0
 
 def leave_watchdog(folder: Path, now: Callable[[], int]) -> None:
     """Starts one unless there is one. Raises OSError where nothing can be written: then nothing may be held."""
-    lock = os.open(folder / "watchdog.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
+    lock = _lock(folder)
+    if lock is None:
         return
     middle = os.fork()
     if middle == 0:
         _become_watchdog(folder, now, lock)
     os.close(lock)
     os.waitpid(middle, 0)
+
+
+def start_watchdog(folder: Path) -> None:
+    """The same, of a process with threads, whose memory must not be forked: a program of its own. Raises OSError."""
+    lock = _lock(folder)
+    if lock is None:
+        return
+    os.close(lock)
+    command = [sys.executable, "-m", "cleanhours_plugins.clusters.slurm.watchdog", str(folder)]
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(
+        command, stdin=nothing, stdout=nothing, stderr=nothing, cwd="/", start_new_session=True
+    )
+    process.wait()
+
+
+def _lock(folder: Path) -> int | None:
+    """The descriptor that holds it; None where another watchdog does. Raises OSError where nothing can be written."""
+    lock = os.open(folder / "watchdog.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
 
 
 def _become_watchdog(folder: Path, now: Callable[[], int], lock: int) -> None:
@@ -99,7 +124,11 @@ def repair_all(folder: Path, now: Callable[[], int]) -> bool:
     done = True
     for path, record in recording.left_behind(folder, now()):
         try:
-            recording.repair(path, record, now())
+            repair(path, record, now())
         except (CleanhoursError, OSError):
             done = False
     return done
+
+
+if __name__ == "__main__":
+    leave_watchdog(Path(sys.argv[1]), lambda: int(time.time()))  # noqa: TID251 - a process of its own

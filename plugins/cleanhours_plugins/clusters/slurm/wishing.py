@@ -18,15 +18,10 @@ from cleanhours.domain.errors import (
 )
 from cleanhours.domain.words import parse_words, split_words
 from cleanhours_plugins.clusters.slurm.arguments import Said, read_script
-from cleanhours_plugins.clusters.slurm.asking import (
-    Seen,
-    fates_question,
-    queue_question,
-    read_fates,
-    read_queue,
-)
+from cleanhours_plugins.clusters.slurm.asking import Seen, queue_question, read_queue
 from cleanhours_plugins.clusters.slurm.calling import Slurm
 from cleanhours_plugins.clusters.slurm.commands.sbatch import CLUSTER, USUAL_CLUSTER
+from cleanhours_plugins.clusters.slurm.details import Details, details_question, read_details
 from cleanhours_plugins.clusters.slurm.fitting import fitting, fitting_question
 from cleanhours_plugins.clusters.slurm.places import Asked
 from cleanhours_plugins.clusters.slurm.settings import SlurmSettings, read_settings
@@ -58,19 +53,26 @@ def plan_job(
     questions = [
         slurm.begin("scontrol", "write", "batch_script", job, "-"),
         slurm.begin("squeue", *queue_question(nonce, user=None, job=job)),
-        slurm.begin("squeue", *fates_question([job])),
+        slurm.begin("squeue", *details_question([job])),
     ]
     try:
         settings = _settings(context, slurm)
+        from cleanhours_plugins.clusters.slurm.starting import set_start
+
         script, lines = read_script(questions[0].answer())
         seen = _only(job, read_queue(questions[1].answer(), nonce))
-        fate = read_fates(questions[2].answer()).get(job, (None, True))
+        details = read_details(questions[2].answer()).get(job, Details())
     finally:
         for question in questions:
             question.end()
     try:
         said_here = (lines, *texts)
-        words = _checked(_words(settings, seen, said_here), settings, context, slurm, seen, said | script)
+        wanted = _words(settings, seen, said_here)
+        words = _checked(wanted, settings, context, slurm, seen, said | script)
+        if "locations" not in words and any("locations=" in text for text in said_here):
+            tell(
+                f"none of locations={wanted['locations']} goes with what was asked of Slurm: it stays where it was sent"
+            )
         if TIMES.isdisjoint(words):
             if any(said_here):
                 tell("neither deadline nor max-delay is given: the job runs as if submitted by sbatch")
@@ -79,9 +81,7 @@ def plan_job(
         faults = "".join(f"\n  {complaint}" for complaint in invalid.complaints)
         tell(f"the request cannot be read, the job runs as if submitted by sbatch:{faults}")
         return script
-    from cleanhours_plugins.clusters.slurm.starting import set_start
-
-    plan, free = set_start(seen, words, fate, settings, slurm, context)
+    plan, free = set_start(seen, words, details, settings, slurm, context)
     if plan is not None:
         tell(plan.sentence)
     if free and not (said | script).held and let_go():
@@ -102,7 +102,8 @@ def _only(job: str, found: Sequence[Seen]) -> Seen:
 def _settings(context: Context, slurm: Slurm) -> SlurmSettings:
     """Of the cluster that CLEANHOURS_CLUSTER names, else of the one that took the job, else of the usual one.
 
-    On a machine where nobody configured one, of a Slurm at the first location.
+    On a machine where nobody configured one, of a Slurm at the first location. Raises ConfigurationError where nobody said
+    where that is: what is not known holds no job.
     """
     told = os.environ.get(CLUSTER)
     if told is not None:
@@ -114,6 +115,10 @@ def _settings(context: Context, slurm: Slurm) -> SlurmSettings:
     try:
         return _configured(context, own[1] if own is not None else USUAL_CLUSTER)
     except NotConfigured:
+        if all(location.assumed for location in context.locations.values()):
+            raise ConfigurationError(
+                'nobody said where this cluster is: `[locations.here]` and `zone = "DE"` in cleanhours.toml do'
+            ) from None
         return read_settings({"name": USUAL_CLUSTER}, context.locations, context.default_words)
 
 

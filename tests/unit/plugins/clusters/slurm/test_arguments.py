@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cleanhours_plugins.clusters.slurm.arguments import Said, read_arguments, read_script
+from cleanhours_plugins.clusters.slurm.arguments import Said, read_arguments, read_environment, read_script
 
 
 def options(*arguments: str) -> set[str]:
@@ -242,3 +242,16 @@ def test_sbatch_reads_a_hold_of_pbs_too(script: str, held: bool) -> None:
 def test_a_question_about_sbatch_itself_is_one(argument: str) -> None:
     assert read_arguments([argument]).asks
     assert not read_arguments(["-t", "5", "job.sh", argument]).asks
+
+
+@pytest.mark.parametrize("argument", ["--uid=ada", "--gid=lab", "--ui=ada"])
+def test_who_submits_as_another_is_known(argument: str) -> None:
+    assert read_arguments([argument, "job.sh"]).anothers
+    assert not read_arguments(["job.sh", argument]).anothers
+
+
+def test_variables_say_what_options_say() -> None:
+    said = read_environment({"SBATCH_PARTITION": "de", "SBATCH_IGNORE_PBS": "", "SBATCH_ACCOUNT": "lab"})
+
+    assert (True, True, False) == (said.placed, said.ignores_pbs, said.clustered)
+    assert read_environment({"SBATCH_CLUSTER_CONSTRAINT": "fr"}).clustered

@@ -8,15 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanhours_plugins.clusters.slurm.asking import (
-    Seen,
-    fates_question,
-    queue_question,
-    read_fates,
-    read_gpus,
-    read_limit,
-    read_queue,
-)
+from cleanhours_plugins.clusters.slurm.asking import Seen, queue_question, read_gpus, read_limit, read_queue
 from tests.unit.plugins.clusters.slurm.made import seen
 
 NONCE = "5ad1f0e2b3c4d5e6"
@@ -272,14 +264,3 @@ def test_what_stands_before_the_first_record_or_breaks_off_is_left_out() -> None
 
 def test_a_state_is_its_first_word() -> None:
     assert "CANCELLED" == the_job(state="CANCELLED by 5").state
-
-
-def test_when_slurm_kills_a_job_and_whether_it_may_be_requeued_is_asked_apart() -> None:
-    assert ["--noheader", "--jobs=12,33"] == fates_question(["12", "33"])[:2]
-    answer = (
-        "12                      \x1f1795402560              \x1f1       \x1f\n"
-        "33                      \x1fN/A                     \x1f0       \x1f\n"
-        "garbage\n"
-    )
-
-    assert {"12": (1795402560, True), "33": (None, False)} == read_fates(answer)

@@ -8,10 +8,18 @@ from datetime import timedelta
 
 import pytest
 
+from cleanhours.domain.jobs import JobState
+from cleanhours.domain.resources import Demand
 from cleanhours.domain.times import epoch, instant_of
 from cleanhours_plugins.clusters.slurm.calling import Refused, Slurm
-from cleanhours_plugins.clusters.slurm.closing import Accounts
-from tests.unit.plugins.clusters.slurm.made import NOW, ZONES
+from cleanhours_plugins.clusters.slurm.closing import Accounts, Closing
+from cleanhours_plugins.clusters.slurm.ending import Ended
+from cleanhours_plugins.clusters.slurm.histories import History, histories
+from cleanhours_plugins.clusters.slurm.jobs import Known, Reporting
+from cleanhours_plugins.clusters.slurm.places import Places
+from cleanhours_plugins.clusters.slurm.tagging import written
+from tests.unit.plugins.clusters.slurm.made import BY_PARTITION, NOW, ZONES, running, settings, tag, waiting
+from tests.unit.plugins.clusters.slurm.recorded import accounts, at, job
 
 DAY = 86400
 NONE_KEPT = "Slurm accounting storage is disabled"
@@ -79,3 +87,51 @@ def test_where_none_are_kept_our_own_records_do_and_sacct_is_left_alone(
 
     assert 1 == len(database.questions)
     assert 1 == caplog.text.count("our own records must do")
+
+
+# -- what never ran --------------------------------------------------------------------------------------------------
+
+
+CANCELLED = {
+    "State": "CANCELLED by 5", "NodeList": "None assigned", "Start": "None", "End": "3", "AllocTRES": "", "ElapsedRaw": "0",
+}  # fmt: skip
+
+
+def closing(*, federated: bool = False) -> Closing:
+    there = settings(places=Places(BY_PARTITION, "de", federated))
+    return Closing(Reporting(there), ZONES, {})
+
+
+def accounted() -> dict[str, History]:
+    return histories(accounts(job("12", Comment=written(tag()), **CANCELLED)))
+
+
+def remembered(known: Known) -> Ended:
+    return Ended(known, NOW, JobState.CANCELLED, "CANCELLED (None)")
+
+
+def test_a_job_that_was_cancelled_while_nobody_looked_is_told_of_by_its_account() -> None:
+    (run,) = closing().runs([], accounted(), at(10))
+
+    assert (JobState.CANCELLED, at(3), ()) == (run.state, run.finished_at, run.segments)
+    assert (Demand(), {}, "CANCELLED (exit 0)") == (run.allocated, run.usage, run.message)
+
+
+def test_in_a_federation_it_may_run_elsewhere() -> None:
+    assert [] == closing(federated=True).runs([], accounted(), at(10))
+
+
+def test_what_never_ran_is_told_at_once_and_what_ran_when_it_is_accounted() -> None:
+    never = remembered(waiting(state="CANCELLED"))
+    ran = remembered(running(state="CANCELLED", id="13"))
+    now = instant_of(NOW + 1)
+
+    assert [never.known.uid] == [run.key.uid for run in closing().runs([never, ran], {}, now)]
+    assert 2 == len(closing().runs([never, ran], {}, now + timedelta(minutes=3)))
+
+
+def test_what_is_remembered_and_accounted_is_told_once() -> None:
+    never = remembered(waiting(state="CANCELLED"))
+
+    (run,) = closing().runs([never], accounted(), at(10))
+    assert never.known.uid == run.key.uid

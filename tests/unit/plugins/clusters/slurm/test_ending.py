@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cleanhours.domain.jobs import JobState, RunSegment
+from cleanhours.domain.resources import Demand
 from cleanhours.domain.times import instant_of
 from cleanhours_plugins.clusters.slurm.ending import Ended, Ends, run_of, segments_until, write_whole
 from cleanhours_plugins.clusters.slurm.jobs import Known, Reporting
@@ -92,14 +93,35 @@ def test_a_job_that_was_requeued_and_vanished_has_ended(ends: Ends) -> None:
     assert NOW - 90 == only(ends).at
 
 
-@pytest.mark.parametrize(
-    "job", [waiting(), waiting(state="CANCELLED", start=NOW - 5, end=NOW - 5)], ids=["vanished", "cancelled"]
-)
-def test_a_job_that_never_ran_has_no_end(ends: Ends, job: Known) -> None:
-    ends.notice([job], NOW)
+def test_a_job_that_vanished_while_it_waited_has_no_end(ends: Ends) -> None:
+    ends.notice([waiting()], NOW)
     ends.notice([], NOW + 30)
 
     assert [] == ends.since(at(-DAY))
+
+
+CANCELLED = waiting(state="CANCELLED", start=NOW - 5, end=NOW - 5)
+
+
+def test_a_job_that_was_cancelled_while_it_waited_is_noted_and_held_nothing(ends: Ends) -> None:
+    for look in range(2):
+        ends.notice([CANCELLED], NOW + 30 * look)
+
+    run = run_of(only(ends), Reporting(settings()))
+    assert (JobState.CANCELLED, at(-5), (), Demand()) == (
+        run.state,
+        run.finished_at,
+        run.segments,
+        run.allocated,
+    )
+
+
+def test_in_a_federation_it_may_go_on_elsewhere_and_is_not(tmp_path: Path) -> None:
+    federated = Ends(tmp_path / "slurm-slurm.json", federated=True)
+    federated.notice([CANCELLED, running(id="13"), waiting(id="14", state="REVOKED")], NOW)
+    federated.notice([running(id="13", state="COMPLETED", end=NOW + 5)], NOW + 30)
+
+    assert "13" == only(federated).known.seen.id
 
 
 def test_a_requeue_is_no_end(ends: Ends) -> None:

@@ -12,6 +12,11 @@ from tests.unit.plugins.clusters.slurm.made import BY_FEATURE, BY_PARTITION
 
 PARTITIONS = Places(BY_PARTITION, "de")
 FEATURES = Places(BY_FEATURE, "de")
+BOTH = Places(
+    {name: Location(name, name.upper(), match={"partition": name, "feature": name}) for name in BY_PARTITION},
+    "de",
+)
+MIXED = Places({"de": BY_PARTITION["de"], "fr": BY_FEATURE["fr"], "pl": BY_FEATURE["pl"]}, "de")
 ALL = ("fr", "de", "pl")
 
 
@@ -65,6 +70,21 @@ def test_a_place_named_twice_is_one() -> None:
         (FEATURES, Asked("any", "(de|fr)&gpu"), ()),
         (FEATURES, Asked("any", "gpu|de"), ()),
         (FEATURES, Asked("any", "[de*2&fr*2]"), ()),
+        # nodes of two places at once are neither's
+        (FEATURES, Asked("any", "de&fr"), ()),
+        (FEATURES, Asked("any", "gpu&de,fr"), ()),
+        # partitions and features narrow each by itself
+        (BOTH, Asked("de,fr"), ("fr", "de")),
+        (BOTH, Asked("any", "de|fr"), ("fr", "de")),
+        (BOTH, Asked("de", "fr"), ()),
+        (BOTH, Asked("de,pl", "fr|pl"), ("pl",)),
+        (BOTH, Asked("gpu", "fr"), ()),
+        (BOTH, Asked("gpu,fr", "gpu"), ("fr",)),
+        (MIXED, Asked("de"), ("de",)),
+        (MIXED, Asked("gpu"), ("fr", "pl")),
+        (MIXED, Asked("gpu", "fr|pl"), ("fr", "pl")),
+        (MIXED, Asked("any", "fr"), ("fr",)),
+        (MIXED, Asked("de", "fr"), ()),
         (FEATURES, Asked("any", "", bound=True), ()),
         (PARTITIONS, Asked("de", "", bound=True), ()),
     ],

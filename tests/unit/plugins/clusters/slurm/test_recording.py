@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +15,13 @@ from cleanhours_plugins.clusters.slurm import recording
 from cleanhours_plugins.clusters.slurm.recording import (
     Record,
     folder_of,
-    held_jobs,
     left_behind,
     new_record,
     read,
-    repair,
     with_job,
     write,
 )
+from cleanhours_plugins.clusters.slurm.repairing import held_jobs, repair
 from tests.unit.plugins.clusters.slurm.made import NOW
 
 HERE = socket.gethostname().partition(".")[0]
@@ -127,7 +127,7 @@ def shown(
         ({"CLEANHOURS_STATE__FOLDER": "/s", "XDG_STATE_HOME": "/x", "HOME": "/h"}, "/s/submissions"),
         ({"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/cleanhours/submissions"),
         ({"HOME": "/h"}, "/h/.local/state/cleanhours/submissions"),
-        ({}, "/.local/state/cleanhours/submissions"),
+        ({}, f"{pwd.getpwuid(os.getuid()).pw_dir}/.local/state/cleanhours/submissions"),
     ],
 )
 def test_records_lie_where_a_user_s_state_is_kept(environment: dict[str, str], folder: str) -> None:
@@ -267,7 +267,7 @@ def test_a_job_that_was_left_held_is_let_go_and_its_record_goes(slurm: Pretended
         shown(reason="job requeued in held state"),
         shown(session=SESSION + 1),
         shown(host="login2"),
-        shown(submitted=NOW - 96),
+        shown(submitted=NOW - 90 - 301),
         shown(submitted="N/A"),
         "slurm_load_jobs: a warning\n",
     ],

@@ -189,18 +189,22 @@ def test_what_waits_for_something_else_is_no_queue(partition: str, reason: str, 
 def test_a_site_is_asked_once_in_ten_minutes() -> None:
     site = a_site()
 
-    assert [True, False] == [site.refresh(NOW), site.refresh(NOW + 1)]
+    site.refresh(NOW)
+    site.refresh(NOW + 1)
+
     assert isinstance(site.slurm, Answering)
     assert ["sinfo", "scontrol", "squeue"] == site.slurm.asked
     assert ("any", 3, {"de": timedelta(hours=1)}) == (site.usual_partition, len(site.nodes), site.queues)
     assert timedelta(seconds=8) == site.requeue_time
     assert {"de1": 4, "fr1": 4096, "pl1": 8} == site.node_cpus
+    assert site.has_gpus
 
 
 def test_until_slurm_answers_its_own_defaults_hold() -> None:
     site = a_site({})
 
-    assert not site.refresh(NOW)
+    site.refresh(NOW)
+
     assert (timedelta(seconds=151), (), {}) == (site.requeue_time, site.nodes, site.queues)
 
 
