@@ -6,6 +6,7 @@ remembers the last number it saw reads only what changed since. Instants are epo
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 
@@ -74,9 +75,12 @@ class Queue:
             os.makedirs(made, mode=0o700, exist_ok=True)  # noqa: PTH103
         os.chmod(folder, 0o700)  # noqa: PTH101
         path = f"{folder}/queue.sqlite"
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self._inode = os.fstat(handle).st_ino
-        os.close(handle)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:  # not opened besides SQLite: to close it would let go the locks of this process's other connections
+            if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path) from None
+        self._inode = os.stat(path).st_ino  # noqa: PTH116
         self.connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
         self.connection.row_factory = sqlite3.Row
         self._take_reserve()
