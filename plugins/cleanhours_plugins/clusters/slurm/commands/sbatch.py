@@ -66,7 +66,6 @@ def run(argv: Sequence[str], context: Context) -> int:
     warm_up("cleanhours.domain.words")
     patience = Patience(os.environ)
     if trial is not None and trial.refused(patience):
-        _tell("Slurm has no node for it now: submitted without a plan")
         _become(real, arguments, seen.rewound())
     return submit(real, arguments, words, seen, context, patience)
 
