@@ -13,12 +13,12 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
 from tests.integration.prometheus.server import started
-from tools.dashboards_preview.history import fill
+from tools.dashboards_preview.history import LOOKING_BACK, fill
 
 HERE: Final = Path(__file__).resolve().parent
 REPOSITORY: Final = HERE.parent.parent
@@ -28,6 +28,8 @@ BUNDLING: Final = (
     "--bundle", "--minify", "--format=esm", "--jsx=automatic", "--loader:.svg=dataurl", "--loader:.ttf=dataurl",
     "--define:global=window", '--define:process.env.NODE_ENV="production"',
 )  # fmt: skip
+AT: Final = time(14, 20, tzinfo=UTC)
+"""The time of day at which the pictures end: then there is much to see."""
 WIDTH_PX: Final = 1400
 ROW_PX: Final = 38
 AROUND_PX: Final = 44
@@ -47,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
         _bundle(arguments.modules, page)
         data = arguments.data or Path(scratch) / "data"
         now = _filled(data)
-        with started(data, {}) as prometheus, _serving(page) as address:
+        with started(data, {}, LOOKING_BACK) as prometheus, _serving(page) as address:
             for dashboard in sorted(DASHBOARDS.glob("*.json")):
                 shutil.copy(dashboard, page)
                 picture = PICTURES / f"{dashboard.stem}.png"
@@ -73,7 +75,9 @@ def _filled(data: Path) -> int:
     known = data / "now"
     if not known.is_file():
         data.mkdir(parents=True, exist_ok=True)
-        now = datetime.now(UTC).replace(second=0, microsecond=0)
+        now = datetime.combine(datetime.now(UTC), AT)
+        if now > datetime.now(UTC):
+            now -= timedelta(days=1)
         fill(data, now)
         known.write_text(f"{now.timestamp():.0f}", "utf-8")
     return int(known.read_text("utf-8"))
