@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.jobs import FinishedRun
+from cleanhours.domain.times import MICROSECOND
 from cleanhours.ports import Context
 from cleanhours_plugins.meters.keys import Table
 from cleanhours_plugins.meters.prometheus import pods
@@ -34,7 +35,6 @@ from cleanhours_plugins.meters.prometheus.profiles import Span, common, union, w
 from cleanhours_plugins.meters.prometheus.server import Server
 from cleanhours_plugins.meters.prometheus.settings import KEYS, max_gap, server_of
 from cleanhours_plugins.meters.prometheus.telling import UNKNOWN, Told, told
-from cleanhours_plugins.meters.spreading import MICROSECOND
 
 ENERGY: Final = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"
 POWER: Final = "DCGM_FI_DEV_POWER_USAGE"

@@ -23,11 +23,12 @@ from typing import Any, Final
 from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun
+from cleanhours.domain.times import MICROSECOND
 from cleanhours.ports import Context
 from cleanhours_plugins.meters.gpu_devices import device_hint
 from cleanhours_plugins.meters.gpu_tdp import GPU_TDP_W
 from cleanhours_plugins.meters.keys import check_keys, watts
-from cleanhours_plugins.meters.spreading import MICROSECOND, length, running, spread
+from cleanhours_plugins.meters.spreading import length, running, spread
 
 MEMORY_W_PER_GB: Final = 0.3725
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 from cleanhours.domain.energy import Component, EnergyProfile, Method
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun
+from cleanhours.domain.times import MICROSECOND
 from cleanhours.ports import Context
 from cleanhours_plugins.meters.keys import Table, check_keys
 from cleanhours_plugins.meters.prometheus import pods
@@ -38,7 +39,6 @@ from cleanhours_plugins.meters.prometheus.templates import (
     spans_told,
     used,
 )
-from cleanhours_plugins.meters.spreading import MICROSECOND
 
 UNITS: Final[Mapping[str, float]] = {"W": 1.0, "mW": 1e-3, "uW": 1e-6, "µW": 1e-6, "kW": 1e3}
 """Watts to one unit."""

@@ -37,6 +37,7 @@ from typing import Any, Final
 from cleanhours.domain.energy import ENOUGH, Component, EnergyProfile, EnergySlice, Method
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.jobs import FinishedRun, RunKey
+from cleanhours.domain.times import MICROSECOND
 from cleanhours.ports import Context
 from cleanhours_plugins.meters.site_watts import (
     ANY_TYPE,
@@ -48,7 +49,7 @@ from cleanhours_plugins.meters.site_watts import (
     power,
     read_table,
 )
-from cleanhours_plugins.meters.spreading import MICROSECOND, length, spread
+from cleanhours_plugins.meters.spreading import length, spread
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from cleanhours.domain.energy import Component, EnergySlice, Method
 from cleanhours.domain.jobs import FinishedRun
-
-MICROSECOND = timedelta(microseconds=1)
+from cleanhours.domain.times import MICROSECOND
 
 
 def running(run: FinishedRun) -> list[tuple[datetime, datetime]]:

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Method
+from cleanhours.domain.energy import Component, EnergyProfile, EnergySlices, Method, Source
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.ports import Context
 from cleanhours_plugins.meters.keys import Table, number
@@ -114,11 +114,11 @@ class UtilisationMeter:
         if coverage < server.enough or max((one.samples for one in accounts), default=0) < FEWEST:
             return EnergyProfile(coverage=coverage)
         drawn = [part for one in accounts for part in one.drawn]
-        found_slices = cpu_slices(drawn, spans, run.allocated.cpu_millicores / 1000, self.watts, self.name)
-        found_slices += self._memory(run, told, spans)
-        return EnergyProfile(tuple(found_slices), coverage if found_slices else 0.0)
+        processors = cpu_slices(drawn, spans, run.allocated.cpu_millicores / 1000, self.watts, self.name)
+        known = EnergySlices.joined((processors, self._memory(run, told, spans)))
+        return EnergyProfile(known, coverage if known else 0.0)
 
-    def _memory(self, run: FinishedRun, told: Iterable[Series], spans: Sequence[Span]) -> list[EnergySlice]:
+    def _memory(self, run: FinishedRun, told: Iterable[Series], spans: Sequence[Span]) -> EnergySlices:
         """Of what was requested, else of the working set."""
         per_byte = self.watts.memory_w_per_gb / 1e9
         if run.allocated.memory_bytes:
@@ -133,7 +133,7 @@ class UtilisationMeter:
                 for part in integral(longest(one), watts=per_byte, longest_gap_us=LONGEST_GAP_US).drawn
             ]
         amounts = laid(drawn, spans, keep_all=False)
-        return slices(amounts, Component.MEMORY, Method.MODELLED, self.name)
+        return slices(amounts, Source(Component.MEMORY, Method.MODELLED, self.name))
 
 
 def _by_uid(uids: Sequence[str]) -> Iterable[tuple[Mapping[str, str], int]]:
@@ -214,7 +214,7 @@ def busy(series: Iterable[Series], window: Window, spans: Sequence[Span]) -> Acc
 
 def cpu_slices(
     drawn: Iterable[Drawn], spans: Sequence[Span], requested: float, watts: Coefficients, meter: str
-) -> list[EnergySlice]:
+) -> EnergySlices:
     """The model on microseconds of processor time; `requested` vCPUs are held all the time."""
     used = laid(drawn, spans, keep_all=True)
     mean = sum(used.values()) / length(spans)
@@ -227,7 +227,7 @@ def cpu_slices(
         )
         for start, end in sorted(cells)
     }
-    return slices(amounts, Component.CPU, Method.MODELLED, meter)
+    return slices(amounts, Source(Component.CPU, Method.MODELLED, meter))
 
 
 def build(settings: Mapping[str, Any], context: Context) -> UtilisationMeter:

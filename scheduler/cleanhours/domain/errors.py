@@ -63,5 +63,9 @@ class SeriesError(CleanhoursError, ValueError):
     """Values that are no intensity series: gaps, overlaps, disorder, mixed signals, numbers out of bounds."""
 
 
+class EnergyError(CleanhoursError, ValueError):
+    """An amount of energy that no run can have drawn, or that is no number."""
+
+
 class NotSupported(CleanhoursError):
     """This cluster lacks the optional power; the message names the command to use instead."""

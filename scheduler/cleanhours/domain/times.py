@@ -18,6 +18,8 @@ LONGEST: Final = timedelta(days=366)
 DURATION_WORDS: Final = (
     "a number with a unit and no spaces, such as 90m, 6h, 2d, 1h30m, or ISO 8601 such as PT6H (at most 366d)"
 )
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
 INSTANT_WORDS: Final = "RFC 3339 with a zone, such as 2026-03-01T18:00:00Z"
 
 _SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -119,6 +121,16 @@ def epoch_after(instant: datetime) -> int:
 def instant_of(seconds: int) -> datetime:
     """The instant of whole epoch seconds."""
     return datetime.fromtimestamp(int(seconds), UTC)
+
+
+def microseconds(instant: datetime) -> int:
+    """Exact microseconds since 1970-01-01T00:00Z: runs start and end between whole seconds."""
+    return (instant - EPOCH) // MICROSECOND
+
+
+def instant_at(microsecond: int) -> datetime:
+    """The instant of exact microseconds since 1970-01-01T00:00Z."""
+    return EPOCH + timedelta(microseconds=microsecond)
 
 
 def seconds_of(length: timedelta) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from functools import lru_cache
@@ -13,7 +12,8 @@ from cleanhours.domain.deadlines import released_from
 from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Method
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.domain.locations import Location
-from cleanhours.planning.replaying import MILLIJOULES_PER_KWH, Piece, microseconds, nearest, stretches
+from cleanhours.domain.times import microseconds
+from cleanhours.planning.replaying import MILLIJOULES_PER_KWH, Piece, nearest, stretches
 
 TRANSFER: Final = "transfer"
 """The meter's name of the modelled energy of moving data."""
@@ -88,8 +88,9 @@ def transfers(run: FinishedRun, kwh_per_gb: float) -> list[EnergySlice]:
 
 def without_transfers(profile: EnergyProfile) -> EnergyProfile:
     """What meters found, without what an earlier settlement added."""
-    kept = tuple(part for part in profile.slices if part.meter != TRANSFER)
-    return profile if len(kept) == len(profile.slices) else replace(profile, slices=kept)
+    if all(source.meter != TRANSFER for source in profile.slices.sources):
+        return profile
+    return profile.with_slices(part for part in profile.slices if part.meter != TRANSFER)
 
 
 def _moves(run: FinishedRun) -> list[tuple[datetime, str]]:

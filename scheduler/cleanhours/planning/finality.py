@@ -10,9 +10,8 @@ from typing import Final
 from cleanhours.domain.accounts import Settled
 from cleanhours.domain.intensity import Kind
 from cleanhours.domain.jobs import FinishedRun
-from cleanhours.domain.times import format_instant
+from cleanhours.domain.times import format_instant, instant_at
 from cleanhours.planning.grids import Grid, Interval
-from cleanhours.planning.replaying import instant_at
 
 TYPICAL_AFTER: Final = timedelta(days=7)
 """So long after a run its actual intensity may still be published; then it is closed on typical values."""
@@ -61,4 +60,5 @@ def state_of(
 def _missing(zone: str, start: int, end: int, now: datetime) -> NotYet:
     stop = instant_at(end)
     over = f"{format_instant(instant_at(start))} to {format_instant(stop)}"
-    return NotYet(max(stop, now + RETRY), f"the intensity of {zone} over {over} is not published yet")
+    # of a run that has just ended nobody can have published the last second
+    return NotYet(stop if stop > now else now + RETRY, f"the intensity of {zone} over {over} is not published yet")

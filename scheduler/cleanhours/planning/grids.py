@@ -14,7 +14,7 @@ import numpy.typing as npt
 from cleanhours.domain.accounts import IntensityUsed
 from cleanhours.domain.intensity import IntensitySeries, Kind
 from cleanhours.domain.intervals import Integers
-from cleanhours.planning.replaying import instant_at
+from cleanhours.domain.times import instant_at
 
 _KINDS: Final = tuple(Kind)
 

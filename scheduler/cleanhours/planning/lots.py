@@ -7,7 +7,6 @@ round to the same whole number unless they lie next to a half, and those are ask
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Final, NamedTuple
 
@@ -16,25 +15,18 @@ import numpy.typing as npt
 
 from cleanhours.domain.accounts import Cause
 from cleanhours.domain.deadlines import released_from
-from cleanhours.domain.energy import EnergyProfile, EnergySlice
+from cleanhours.domain.energy import EnergyProfile, EnergySlices
 from cleanhours.domain.intervals import Integers
 from cleanhours.domain.jobs import FinishedRun
 from cleanhours.domain.locations import Location
+from cleanhours.domain.times import microseconds
 from cleanhours.planning.counterfactuals import Draw, sites_of
 from cleanhours.planning.grids import Grid, Interval
-from cleanhours.planning.replaying import (
-    EPOCH,
-    MICROSECOND,
-    MILLIJOULES_PER_KWH,
-    Piece,
-    microseconds,
-    pieces,
-    stretches,
-)
+from cleanhours.planning.replaying import MILLIJOULES_PER_KWH, Piece, pieces, stretches
 
 Floats = npt.NDArray[np.float64]
 
-FEW: Final = 48
+FEW: Final = 12
 """So many slices are settled one by one: arrays take longer to make."""
 _LARGEST: Final = 2**62
 """No sum of a lot is larger: it fits into 64 bits."""
@@ -85,34 +77,31 @@ Cutting = tuple[Bulk | None, list[Piece]]
 def cut(run: FinishedRun, profile: EnergyProfile) -> Cutting:
     """The profile along the run's segments: in bulk what lies within one, the rest in pieces, every millijoule once."""
     bulk, others = _parted(run, profile.slices)
-    return bulk, pieces(run, profile if bulk is None else replace(profile, slices=others))
+    return bulk, pieces(run, others)
 
 
-def _parted(run: FinishedRun, slices: tuple[EnergySlice, ...]) -> tuple[Bulk | None, tuple[EnergySlice, ...]]:
+def _parted(run: FinishedRun, slices: EnergySlices) -> tuple[Bulk | None, EnergySlices]:
     """What can be settled in bulk, and the others: few, across a border, beside the run, or too large.
 
     Nothing can where pauses cost energy beside their time, which is taken from slice after slice.
     """
+    if len(slices) <= FEW or run.request.pause_energy_j:
+        return None, slices
     track = stretches(run)
     firsts = np.array([stretch.overhead_end for stretch in track], np.int64)
     lasts = np.array([stretch.end for stretch in track], np.int64)
-    if len(slices) <= FEW or run.request.pause_energy_j or (firsts[1:] < lasts[:-1]).any():
+    starts, ends, amounts = slices.starts, slices.ends, slices.millijoules
+    overlapping = (firsts[1:] < lasts[:-1]).any()
+    if overlapping or amounts.max() >= _LARGEST // len(slices):
         return None, slices
-    amounts = [part.millijoules for part in slices]
-    if min(amounts) < 0 or max(amounts) >= _LARGEST // len(slices):
-        return None, slices
-    # written out: a call for each would take as long as all the rest
-    starts = np.array([(part.start - EPOCH) // MICROSECOND for part in slices], np.int64)
-    ends = np.array([(part.end - EPOCH) // MICROSECOND for part in slices], np.int64)
     segments = np.searchsorted(firsts, starts, "right") - 1
     inside = (segments >= 0) & (starts < ends) & (ends <= lasts[segments])
     shifts = np.array([stretch.done - stretch.overhead_end for stretch in track], np.int64)
-    whole = Bulk(np.array(amounts, np.int64), starts, ends, starts + shifts[segments], segments)
+    whole = Bulk(amounts, starts, ends, starts + shifts[segments], segments)
     order = np.argsort(starts, kind="stable")
     if inside.all():
-        return Bulk(*(column[order] for column in whole)), ()
-    others = tuple(slices[index] for index in np.flatnonzero(~inside).tolist())
-    return Bulk(*(column[order[inside[order]]] for column in whole)), others
+        return Bulk(*(column[order] for column in whole)), EnergySlices.of(())
+    return Bulk(*(column[order[inside[order]]] for column in whole)), slices.where(~inside)
 
 
 def lots_of(run: FinishedRun, bulk: Bulk | None, locations: Mapping[str, Location]) -> list[Sequence[Lot]]:

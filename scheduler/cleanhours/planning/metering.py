@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from cleanhours.domain.energy import ENOUGH, Component, EnergyProfile, Method
+from cleanhours.domain.energy import ENOUGH, Component, EnergyProfile, EnergySlices, Method
 
 _METHODS: Final = tuple(Method)
 _LAST: Final = len(_METHODS)
@@ -41,11 +41,11 @@ def combine(
     if not parts:
         return EnergyProfile(coverage=0.0)
     return EnergyProfile(
-        tuple(energy for part in parts for energy in part.slices),
+        EnergySlices.joined(part.slices for part in parts),
         0.0 if lacking else min(part.coverage for part in parts),
         any(part.upper_estimate for part in parts),
     )
 
 
 def _worst(profile: EnergyProfile) -> int:
-    return max((_METHODS.index(part.method) for part in profile.slices), default=_LAST)
+    return max((_METHODS.index(source.method) for source in profile.slices.sources), default=_LAST)

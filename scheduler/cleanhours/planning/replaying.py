@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from cleanhours.domain.energy import EnergyProfile, EnergySlice, Method
+from cleanhours.domain.energy import EnergySlices, Method, Row
 from cleanhours.domain.jobs import FinishedRun
+from cleanhours.domain.times import MICROSECOND, microseconds
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
 MILLIJOULES_PER_KWH: Final = 3_600_000_000
-
-
-def microseconds(instant: datetime) -> int:
-    """Exact microseconds since 1970: runs start and end between whole seconds."""
-    return (instant - EPOCH) // MICROSECOND
-
-
-def instant_at(microsecond: int) -> datetime:
-    """The instant of exact microseconds since 1970."""
-    return EPOCH + microsecond * MICROSECOND
 
 
 def nearest(value: Fraction) -> int:
@@ -96,19 +84,19 @@ def stretches(run: FinishedRun) -> tuple[Stretch, ...]:
     return tuple(found)
 
 
-def pieces(run: FinishedRun, profile: EnergyProfile) -> list[Piece]:
-    """The profile cut along the run's segments; every millijoule lies in exactly one piece.
+def pieces(run: FinishedRun, slices: EnergySlices) -> list[Piece]:
+    """The slices cut along the run's segments; every millijoule lies in exactly one piece.
 
     Energy of a slice goes to the time that it shares with segments, in proportion; a slice beside all of them stays
     where it is, at the location of the nearest one.
     """
     track = stretches(run)
-    cut = [piece for part in profile.slices for piece in _cut(part, track)]
+    cut = [piece for row in slices.rows() for piece in _cut(row, track)]
     return _without_pause_energy(cut, track, round(run.request.pause_energy_j * 1000))
 
 
-def _cut(part: EnergySlice, track: Sequence[Stretch]) -> Iterator[Piece]:
-    start, end = microseconds(part.start), microseconds(part.end)
+def _cut(row: Row, track: Sequence[Stretch]) -> Iterator[Piece]:
+    start, end, source, millijoules = row
     bands: list[tuple[int, int, Stretch, bool]] = []
     for stretch in track:
         if stretch.end <= start or end <= stretch.start:
@@ -121,11 +109,11 @@ def _cut(part: EnergySlice, track: Sequence[Stretch]) -> Iterator[Piece]:
     if not bands:
         near = min(track, key=lambda stretch: max(stretch.start - start, start - stretch.end, 0))
         bands = [(start, end, near, True)]
-    shares = apportion(part.millijoules, [stop - begin for begin, stop, _, _ in bands])
+    shares = apportion(millijoules, [stop - begin for begin, stop, _, _ in bands])
     for (begin, stop, stretch, useful), share in zip(bands, shares, strict=True):
         offset, offset_end = stretch.offset_of(begin), stretch.offset_of(stop)
         needed = share if useful else 0
-        yield Piece(part.method, stretch.location, share, needed, begin, stop, offset, offset_end)
+        yield Piece(source.method, stretch.location, share, needed, begin, stop, offset, offset_end)
 
 
 def _without_pause_energy(cut: Sequence[Piece], track: Sequence[Stretch], each_mj: int) -> list[Piece]:

@@ -9,7 +9,7 @@ that kept a power cap, all but the last replay the energy that it would have dra
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cleanhours.domain.accounts import Cause, Entry, IntensityUsed, MethodShare, Settled
@@ -19,11 +19,12 @@ from cleanhours.domain.errors import ConfigurationError, SeriesError
 from cleanhours.domain.intensity import IntensitySeries, Measure
 from cleanhours.domain.jobs import FinishedRun, JobState
 from cleanhours.domain.locations import Location
+from cleanhours.domain.times import instant_at, microseconds
 from cleanhours.planning.counterfactuals import transfers, without_transfers
 from cleanhours.planning.finality import TYPICAL_AFTER, NotYet, state_of
 from cleanhours.planning.grids import Grid, grid_of
 from cleanhours.planning.lots import Bulk, cut
-from cleanhours.planning.replaying import Piece, apportion, instant_at, microseconds, stretches
+from cleanhours.planning.replaying import Piece, apportion, stretches
 from cleanhours.planning.uncapping import cap_of
 from cleanhours.planning.weighing import (
     emissions_on,
@@ -153,7 +154,7 @@ def weigh(
         measure=_measure(grids),
         providers=tuple(sorted({grid.provider for grid in grids.values()})),
         location=_main_location(run, *cutting),
-        profile=replace(profile, slices=(*profile.slices, *moves)) if moves else profile,
+        profile=profile.with_slices((*profile.slices, *moves)) if moves else profile,
         micrograms=sums_of(replays, emissions_on(grids)),
         millijoules=sums_of(replays, with_pue),
         intensity=used_over(touched[id(replays[-1])], grids),
@@ -168,13 +169,9 @@ def by_cause(amounts: Sequence[int]) -> dict[Cause, int]:
 
 def _shares(profile: EnergyProfile, emissions: int, baseline: int) -> tuple[MethodShare, ...]:
     """Grams split in proportion to joules: a method's slice of the energy is its slice of the emissions."""
-    drawn: dict[tuple[Method, str], int] = {}
-    for part in profile.slices:
-        by = part.method, part.meter
-        drawn[by] = drawn.get(by, 0) + part.millijoules
     known: dict[Method, int] = {}
     named: dict[Method, set[str]] = {}
-    for (method, meter), millijoules in drawn.items():
+    for (_, method, meter), millijoules in profile.slices.drawn().items():
         known[method] = known.get(method, 0) + millijoules
         named.setdefault(method, set()).add(meter)
     methods = [method for method in Method if method in known]

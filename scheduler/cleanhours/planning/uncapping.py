@@ -10,8 +10,9 @@ from typing import Final
 from cleanhours.domain.caps import Cap
 from cleanhours.domain.energy import ENOUGH, Component, EnergyProfile, EnergySlice, Method
 from cleanhours.domain.jobs import FinishedRun, RunSegment
+from cleanhours.domain.times import instant_at, microseconds
 from cleanhours.planning.grids import union
-from cleanhours.planning.replaying import instant_at, microseconds, nearest, stretches
+from cleanhours.planning.replaying import nearest, stretches
 
 _SEEN: Final = frozenset({Method.MEASURED, Method.SLURM, Method.SELF_REPORTED})
 
@@ -39,10 +40,13 @@ def cap_kept(run: FinishedRun, profile: EnergyProfile) -> bool | None:
 
 
 def uncapped_running(run: FinishedRun, profile: EnergyProfile) -> timedelta:
-    """How long it ran, or would have without its cap: what the next run of the same work is planned with."""
+    """How long it ran, or would have without its cap: what the next run of the same work is planned with.
+
+    Where no meter confirmed the cap, as long as it ran: a run that is taken for shorter than it is starts too late.
+    """
     ran = sum(((part.end or run.finished_at) - part.start for part in run.segments), timedelta(0))
     cap = cap_of(run)
-    return ran if cap is None or cap_kept(run, profile) is False else ran / cap.slowdown
+    return ran / cap.slowdown if cap is not None and cap_kept(run, profile) else ran
 
 
 def without_cap(run: FinishedRun, profile: EnergyProfile, cap: Cap) -> tuple[FinishedRun, EnergyProfile]:
@@ -74,6 +78,4 @@ def without_cap(run: FinishedRun, profile: EnergyProfile, cap: Cap) -> tuple[Fin
         RunSegment(part.start, sooner(part.end or run.finished_at), part.location, part.handles)
         for part in run.segments
     )
-    return replace(run, segments=segments), replace(
-        profile, slices=tuple(faster(part) for part in profile.slices)
-    )
+    return replace(run, segments=segments), profile.with_slices(map(faster, profile.slices))

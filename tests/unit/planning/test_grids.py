@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanhours.domain.intensity import IntensitySeries, Kind
+from cleanhours.domain.times import instant_at, microseconds
 from cleanhours.planning.grids import Grid, grid_of
-from cleanhours.planning.replaying import instant_at, microseconds
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)

@@ -16,13 +16,12 @@ from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.jobs import FinishedRun, RunSegment
 from cleanhours.domain.locations import Location
 from cleanhours.domain.requests import JobRequest
+from cleanhours.domain.times import MICROSECOND, microseconds
 from cleanhours.planning.grids import Interval, union
 from cleanhours.planning.lots import FEW, cut
-from cleanhours.planning.replaying import microseconds
 from cleanhours.planning.settling import settle
 from tests.unit.planning.test_settling import HOUR, LATER, T0, WEEK, a_run, at, hourly
 
-MICROSECOND = timedelta(microseconds=1)
 HOURS = 12
 SPAN = HOURS * HOUR // MICROSECOND
 MANY = FEW + 8

@@ -245,6 +245,18 @@ def test_what_is_not_published_is_waited_for() -> None:
         assert "GB" in outcome.reason
 
 
+@pytest.mark.parametrize(("now", "again"), [(1.999, 2), (2, 2.5), (3, 3.5)])
+def test_a_run_that_has_just_ended_is_tried_again_when_its_last_second_is_over(
+    now: float, again: float
+) -> None:
+    run = a_run((0, 2, "home"))
+
+    outcome = settle(run, steady(run, 1), {}, LOCATIONS, now=at(now), final_after=WEEK)
+
+    assert isinstance(outcome, NotYet)
+    assert at(again) == outcome.until
+
+
 def test_a_run_whose_energy_nobody_knows_has_no_amounts() -> None:
     entry = settled(a_run((0, 1, "home")), EnergyProfile(), {}, unmeasured="no meter here")
     assert (None, None, None) == (entry.emissions_ug, entry.baseline_ug, entry.total_avoided_ug)

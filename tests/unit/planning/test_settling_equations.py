@@ -102,6 +102,24 @@ def oracle(
     return emissions / 3_600_000_000, baseline / 3_600_000_000
 
 
+def energy_oracle(run: FinishedRun, profile: EnergyProfile) -> Fraction:
+    """What was drawn, PUE included, less than at home without our pauses and transfers, in millijoules."""
+    overhead, avoided, moved = run.request.checkpoint, Fraction(0), {"home"}
+    for index, segment in enumerate(run.segments):
+        length = (segment.end or T0) - segment.start
+        ours = Fraction(
+            min(overhead, length) // timedelta(seconds=1) if index else 0, length // timedelta(seconds=1)
+        )
+        here = Fraction(str(LOCATIONS[segment.location].pue))
+        for part in profile.slices:
+            if part.start == segment.start:
+                avoided += part.millijoules * (1 - ours) - part.millijoules * here
+        if segment.location not in moved and run.request.data_bytes:
+            moved.add(segment.location)
+            avoided -= 3_600_000
+    return avoided
+
+
 @given(st.data(), runs(), VALUES, VALUES)
 def test_settlement_equals_the_oracle_and_its_equations_hold(
     data: st.DataObject, run: FinishedRun, gb: list[int], no: list[int]
@@ -118,6 +136,9 @@ def test_settlement_equals_the_oracle_and_its_equations_hold(
     pieces = 2 * len(profile.slices) + 4
     assert abs((entry.emissions_ug or 0) - emissions) <= Fraction(pieces, 2)
     assert abs((entry.baseline_ug or 0) - baseline) <= Fraction(pieces, 2) + _lost_to_cutting(profile, gb)
+    assert abs(sum(entry.energy_avoided_mj.values()) - energy_oracle(run, profile)) <= pieces + len(
+        profile.slices
+    )
     assert entry.total_avoided_ug == sum(entry.avoided_ug.values())
     assert entry.emissions_ug == sum(share.emissions_ug for share in entry.shares)
     assert entry.baseline_ug == sum(share.baseline_ug for share in entry.shares)

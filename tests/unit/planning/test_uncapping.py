@@ -91,7 +91,7 @@ def test_a_cap_that_no_meter_confirms_avoided_nothing(
     assert kept is cap_kept(run, profile)
     entry = settled(run, profile, {"GB": hourly("GB", 300, 300, 100, 100, 100)})
     assert bool(kept) == (entry.avoided_ug[Cause.CAPPED] != 0)
-    assert (5 / 4 if kept is False else 1) * HOUR == uncapped_running(run, profile)
+    assert (1 if kept else 5 / 4) * HOUR == uncapped_running(run, profile)
 
 
 def test_a_run_without_a_cap_has_none_to_keep() -> None:

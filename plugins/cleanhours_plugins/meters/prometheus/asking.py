@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from os.path import commonprefix
 from typing import Any, Final, NamedTuple
 
@@ -21,11 +20,9 @@ METRIC: Final = "cleanhours_metric"
 BLANK: Final = 9.2e18
 """From here on a number is a way of saying that there is none (DCGM's blanks begin at 9.22e18)."""
 
-MICROSECOND: Final = timedelta(microseconds=1)
 SECOND_US: Final = 1_000_000
 _SPECIAL: Final = re.compile(r"[][.^$*+?(){}|\\]")
 """No more than RE2 needs: a hundred UIDs must fit into an address, and each has four dashes."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Unreadable(ValueError):
@@ -70,16 +67,6 @@ class Window:
     @property
     def seconds(self) -> int:
         return -(-(self.end_us - self.start_us) // SECOND_US)
-
-
-def micros(instant: datetime) -> int:
-    """Whole microseconds since 1970."""
-    return (instant - _EPOCH) // MICROSECOND
-
-
-def instant(at_us: int) -> datetime:
-    """The instant, in UTC, of microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=at_us)
 
 
 def quoted(text: str) -> str:

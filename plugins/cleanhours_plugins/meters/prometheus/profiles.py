@@ -6,12 +6,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cleanhours.domain.energy import Component, EnergySlice, Method
+from cleanhours.domain.energy import EnergySlices, Source
 from cleanhours.domain.jobs import FinishedRun
-from cleanhours_plugins.meters.prometheus.asking import SECOND_US, Window, instant, micros
+from cleanhours.domain.times import MICROSECOND, microseconds
+from cleanhours_plugins.meters.prometheus.asking import SECOND_US, Window
 from cleanhours_plugins.meters.prometheus.counters import Drawn
 from cleanhours_plugins.meters.prometheus.server import AFTER
-from cleanhours_plugins.meters.spreading import MICROSECOND, running
+from cleanhours_plugins.meters.spreading import running
 
 QUARTER_US: Final = 900 * SECOND_US
 BEFORE_US: Final = 30 * SECOND_US
@@ -22,7 +23,7 @@ Span = tuple[int, int]
 
 def spans_of(run: FinishedRun) -> list[Span]:
     """Its running, in order, nothing twice."""
-    return union((micros(start), micros(end)) for start, end in running(run))
+    return union((microseconds(start), microseconds(end)) for start, end in running(run))
 
 
 def since_of(at_us: int, spans: Sequence[Span]) -> int:
@@ -120,11 +121,9 @@ def _quarters(start: int, end: int) -> Iterable[Span]:
         at = until
 
 
-def slices(amounts: dict[Span, int], component: Component, method: Method, meter: str) -> list[EnergySlice]:
+def slices(amounts: dict[Span, int], source: Source) -> EnergySlices:
     """Slices of amounts in millijoules; none where all is 0: a counter that stands still measures nothing."""
     if not any(amounts.values()):
-        return []
-    return [
-        EnergySlice(instant(start), instant(end), component, amount, method, meter)
-        for (start, end), amount in amounts.items()
-    ]
+        return EnergySlices.of(())
+    starts, ends = zip(*amounts, strict=True)
+    return EnergySlices.of_source(source, starts, ends, [*amounts.values()])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Method
+from cleanhours.domain.energy import Component, EnergyProfile, EnergySlices, Method, Source
 from cleanhours_plugins.meters.prometheus.counters import Account
 from cleanhours_plugins.meters.prometheus.profiles import Span, laid, share_seen, slices
 
@@ -35,7 +35,7 @@ def told(parts: Iterable[Told], spans: Sequence[Span], enough: float) -> EnergyP
     A part of a run is not the run: where too little was seen, another meter that knows all of it tells more, and it is not
     asked while this one speaks.
     """
-    found: list[EnergySlice] = []
+    found: list[EnergySlices] = []
     covered: list[float] = []
     lacking: list[float] = []
     upper = False
@@ -47,11 +47,12 @@ def told(parts: Iterable[Told], spans: Sequence[Span], enough: float) -> EnergyP
         if coverage < enough or max((a.samples for a in part.accounts), default=0) < FEWEST:
             lacking.append(coverage)
             continue
-        own = slices(laid(drawn, spans, keep_all=part.keep_all), part.component, part.method, part.meter)
+        source = Source(part.component, part.method, part.meter)
+        own = slices(laid(drawn, spans, keep_all=part.keep_all), source)
         if own:
-            found += own
+            found.append(own)
             covered.append(coverage)
             upper = upper or part.upper_estimate
     if not found:
         return EnergyProfile(coverage=min(lacking, default=0.0))
-    return EnergyProfile(tuple(found), min(covered), upper)
+    return EnergyProfile(EnergySlices.joined(found), min(covered), upper)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from cleanhours.domain.jobs import FinishedRun, RunSegment
+from cleanhours.domain.times import microseconds
 from cleanhours_plugins.meters.prometheus import pods
-from cleanhours_plugins.meters.prometheus.asking import Series, micros, one_of, one_of_alike
+from cleanhours_plugins.meters.prometheus.asking import Series, one_of, one_of_alike
 from cleanhours_plugins.meters.prometheus.fetching import LOT_CHARACTERS
 from cleanhours_plugins.meters.prometheus.pods import Pod
 from cleanhours_plugins.meters.prometheus.profiles import Span, union
@@ -57,7 +58,7 @@ def spans_told(
     """When each series tells of the run: while a segment lasted that its labels name. A job that moved is read where it was."""
     told = []
     for part in run.segments:
-        span = (micros(part.start), micros(part.end or run.finished_at))
+        span = (microseconds(part.start), microseconds(part.end or run.finished_at))
         wanted = {label: re.compile(text) for label, text in expressions(labels, run, found, (part,)).items()}
         told.append((span, wanted))
     return [

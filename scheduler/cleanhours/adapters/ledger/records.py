@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from cleanhours.domain.accounts import Beside, Cause, Entry, IntensityUsed, MethodShare, Settled
-from cleanhours.domain.energy import Component, EnergyProfile, EnergySlice, Method
+from cleanhours.domain.energy import Component, EnergyProfile, EnergySlices, Method, Row, Source
 from cleanhours.domain.errors import ConfigurationError
 from cleanhours.domain.intensity import Basis, Kind, Measure, Scope, Signal
 from cleanhours.domain.jobs import FinishedRun, JobState, RunKey, RunSegment
@@ -224,28 +224,19 @@ def profile_to_json(profile: EnergyProfile) -> dict[str, Any]:
         "coverage": profile.coverage,
         "upper_estimate": profile.upper_estimate,
         "slices": [
-            [
-                microseconds_of(part.start),
-                microseconds_of(part.end),
-                part.component.value,
-                part.millijoules,
-                part.method.value,
-                part.meter,
-            ]
-            for part in profile.slices
+            [start, end, component.value, millijoules, method.value, meter]
+            for start, end, (component, method, meter), millijoules in profile.slices.rows()
         ],
     }
 
 
 def profile_from_json(data: Mapping[str, Any]) -> EnergyProfile:
     """The profile that `profile_to_json` wrote."""
-    slices = tuple(
-        EnergySlice(
-            instant_from(start), instant_from(end), Component(component), millijoules, Method(method), meter
-        )
+    rows = (
+        Row(start, end, Source(Component(component), Method(method), meter), millijoules)
         for start, end, component, millijoules, method, meter in data["slices"]
     )
-    return EnergyProfile(slices, data["coverage"], data["upper_estimate"])
+    return EnergyProfile(EnergySlices.of_rows(rows), data["coverage"], data["upper_estimate"])
 
 
 def _used_to_json(part: IntensityUsed) -> list[Any]:
