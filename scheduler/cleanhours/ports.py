@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:  # promises are read by people and checkers: who keeps one need not import what it speaks of
     from cleanhours.domain.accounts import Entry, ForecastError, Totals, Waiting
     from cleanhours.domain.energy import EnergyProfile
+    from cleanhours.domain.errors import CleanhoursError
     from cleanhours.domain.intensity import IntensitySeries, Measure
     from cleanhours.domain.jobs import (
         Action,
@@ -274,8 +275,12 @@ class Ledger(Protocol):
     def known(self, keys: Sequence[RunKey]) -> frozenset[RunKey]:
         """Which of these runs have a row."""
 
-    def provisional(self) -> Sequence[Entry]:
-        """The rows in force that may still change, or what stands beside them, oldest first."""
+    def provisional(self, damaged: Callable[[CleanhoursError], None] | None = None) -> Sequence[Entry]:
+        """The rows in force that may still change, or what stands beside them, oldest first.
+
+        `damaged` is told of each row that cannot be read, by name, and the others are given; without it such a row raises
+        ConfigurationError.
+        """
 
     def totals(self) -> Totals:
         """Sums for the exposition; exact, and the same after a restart."""
@@ -334,8 +339,8 @@ class Backlog(Protocol):
     ) -> None:
         """Keeps runs, each as it is given last, forgets those that are `done`, and up to when clusters told what finished."""
 
-    def waiting(self) -> Sequence[Waiting]:
-        """The runs that are kept, those that ended first first."""
+    def waiting(self, damaged: Callable[[CleanhoursError], None] | None = None) -> Sequence[Waiting]:
+        """The runs that are kept, those that ended first first. `damaged` as in `Ledger.provisional`."""
 
     def told(self) -> Mapping[str, datetime]:
         """By cluster."""

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,9 @@ def test_an_export_is_shown_beside_our_sums_and_the_difference_explained(shell: 
 def test_the_documentation_shows_what_is_printed(shell: Shell) -> None:
     page = (REPOSITORY / "docs" / "report.md").read_text("utf-8")
     (shown,) = re.findall(r"^```console\n\$ cleanhours (.*?)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    grams: dict[str, Any] = {"emissions_ug": 600_000_000, "baseline_ug": 600_000_040, "location": "dublin"}
-    written(shell, [an_entry("1", **grams), an_entry("2", **grams)])
+    half: dict[str, Any] = {"emissions_ug": 600_000_000, "baseline_ug": 600_000_040}
+    shares = (replace(an_entry().shares[0], **half),)
+    written(shell, [an_entry(uid, location="dublin", shares=shares, **half) for uid in "12"])
     text = EXPORT.replace("0.000001,MTCO2e,,", "0.034,MTCO2e,0.012,")
     (shell.folder / "aws.csv").write_text(text, encoding="utf-8")
 

@@ -15,7 +15,8 @@ import pytest
 
 from cleanhours.adapters.clock import SystemClock
 from cleanhours.adapters.ledger import open_ledger
-from cleanhours.testing.ledger_contract import an_entry
+from cleanhours.domain.accounts import Entry
+from cleanhours.testing.ledger_contract import a_beside, an_entry
 from tests.flow.command_line import Shell, write_trace
 
 DAY = timedelta(days=1)
@@ -27,10 +28,11 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path, SETTINGS)
 
 
-def written(shell: Shell) -> None:
+def written(shell: Shell, *entries: Entry) -> None:
     shell.state.mkdir(exist_ok=True)
     with closing(open_ledger(f"sqlite:///{quote(str(shell.state / 'ledger.sqlite'))}")) as ledger:
-        ledger.record(an_entry())
+        for entry in entries or (an_entry(),):
+            ledger.record(entry)
 
 
 def test_where_nothing_was_settled_it_says_so_and_makes_no_file(shell: Shell) -> None:
@@ -107,6 +109,18 @@ def test_a_files_name_says_its_form_however_it_is_written(shell: Shell) -> None:
         assert (shell.folder / name).read_text("utf-8").startswith(begins)
     shell.run("report", "--output", "x.txt", "--format", "csv")
     assert (shell.folder / "x.txt").read_text("utf-8").startswith("cluster,")
+
+
+def test_who_is_no_source_any_more_is_credited_for_what_was_settled_on_it(shell: Shell) -> None:
+    written(shell, an_entry(providers=("neso",)), an_entry("2", beside=a_beside()))
+    done = shell.run("report", "--json")
+
+    assert [
+        "Electricity Maps, electricitymaps.com, ODbL 1.0",
+        "NESO Carbon Intensity API, CC BY 4.0",
+    ] == json.loads(done.stdout)["method"]["attributions"]
+    for name in ("second", "test"):
+        assert f"credits left out: no source '{name}' is installed" in done.stderr
 
 
 def test_two_forms_at_once_are_refused(shell: Shell) -> None:

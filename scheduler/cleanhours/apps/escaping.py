@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 from typing import Final
 
@@ -11,7 +12,7 @@ _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # read as another. Cs: what surrogateescape leaves of bytes that are no UTF-8. Zl, Zp: line ends in disguise.
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _STAND_INS: Final = str.maketrans({"−": "-", "—": "-", "…": "~", "·": ",", "µ": "u", "×": "x", "\u00a0": " "})
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA: Final = re.compile(r"""^(?=[\t\r\n])|(?:^|(?<=;))(?=[\s'"]*[=+\-@＝＋－＠])""")
 
 
 def escape_terminal(text: str, limit: int | None = None) -> str:
@@ -30,11 +31,11 @@ def escape_terminal(text: str, limit: int | None = None) -> str:
 def escape_csv(text: str) -> str:
     """The text as a cell that no spreadsheet takes for a formula, control characters visible.
 
-    A leading =, +, -, @ (also behind blanks or quotes) gets an apostrophe before it, as OWASP's "CSV Injection" advises. Quoting
-    is the csv writer's business. For words only: numbers are written as numbers, with their sign.
+    A leading =, +, -, @ (also a wide one, or behind blanks or quotes) gets an apostrophe before it, as OWASP's "CSV Injection"
+    advises, and so does one behind a semicolon: where decimals have a comma, that parts cells. Quoting is the csv writer's
+    business. For words only: numbers are written as numbers, with their sign.
     """
-    risky = text.startswith(_FORMULA) or text.lstrip(" '\"").startswith(_FORMULA[:4])
-    return ("'" if risky else "") + escape_terminal(text)
+    return escape_terminal(_FORMULA.sub("'", text))
 
 
 def escape_html(text: str) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from cleanhours.control.history import History
 from cleanhours.control.measuring import Measured, Measuring
+from cleanhours.control.published import Published
 from cleanhours.control.reconciling import World
-from cleanhours.control.troubles import Troubles
+from cleanhours.control.troubles import Troubles, name_damaged
 from cleanhours.domain.accounts import Beside, Entry, Settled, Waiting
 from cleanhours.domain.energy import EnergyProfile
-from cleanhours.domain.errors import CleanhoursError, SeriesError, TemporaryError, UnknownZone
-from cleanhours.domain.intensity import IntensitySeries
+from cleanhours.domain.errors import CleanhoursError, SeriesError, TemporaryError
 from cleanhours.domain.jobs import FinishedRun, RunKey
 from cleanhours.planning.besides import beside_of, unknown_beside
 from cleanhours.planning.finality import TYPICAL_AFTER, NotYet
@@ -58,11 +59,11 @@ class Settler:
     """What the backlog has, and whether measured; None until it was read."""
     _troubles: Troubles = field(default_factory=lambda: Troubles(log))
     _measuring: Measuring = field(init=False)
-    _silent: set[str] = field(default_factory=set)
-    """Zones of which the second measure was not told: nobody's account waits to hear that again for each run."""
+    _published: Published = field(init=False)
 
     def __post_init__(self) -> None:
         self._measuring = Measuring(self._troubles)
+        self._published = Published(self._troubles)
 
     @property
     def open_runs(self) -> tuple[FinishedRun, ...]:
@@ -73,10 +74,10 @@ class Settler:
         """Settles what ended and can be settled, and settles provisional rows again when it is time. Returns new rows."""
         now = self.world.clock.now()
         try:
-            self._recall()
+            self._recall(now)
             self._collect(now)
             written = self._settle_open(now)
-            self._remember()
+            self._remember({entry.key for entry in written})
             if self._next_resettling is None or now >= self._next_resettling:
                 written += [entry for entry in self._settle_again(now) if self._write(entry)]
                 self._next_resettling = now + self.resettle
@@ -86,22 +87,27 @@ class Settler:
         self._troubles.well("ledger")
         return written
 
-    def _recall(self) -> None:
+    def _recall(self, now: datetime) -> None:
         """Takes up, once, what the process before this one left. Raises TemporaryError."""
         if self.backlog is None or self._backed is not None:
             return
         names = {cluster.name for cluster in self.world.clusters}
-        left = {one.run.key: one for one in self.backlog.waiting() if one.run.key.cluster in names}
+        damaged: list[CleanhoursError] = []
+        left = {
+            one.run.key: one for one in self.backlog.waiting(damaged.append) if one.run.key.cluster in names
+        }
         known = self.world.ledger.known(list(left))
         for key, one in left.items():
             if key not in known:
                 self._open[key] = one.run
                 if one.profile is not None:
                     self._measured[key] = Measured(one.profile, one.why)
-        self._since = {name: until for name, until in self.backlog.told().items() if name in names}
+        back = now - LOOK_BACK if damaged else now
+        self._since = {name: min(until, back) for name, until in self.backlog.told().items() if name in names}
         self._backed = {key: one.profile is not None for key, one in left.items()}
+        self._name(damaged, "clusters are asked for them again")
 
-    def _remember(self) -> None:
+    def _remember(self, accounted: AbstractSet[RunKey]) -> None:
         """Leaves what a process after this one must know. Raises TemporaryError."""
         if self.backlog is None or self._backed is None:
             return
@@ -111,7 +117,9 @@ class Settler:
             for key, measured in after.items()
             if before.get(key) is not measured
         ]
-        self.backlog.keep(changed, done=before.keys() - after.keys(), told=self._since)
+        # also what was not taken up, because it was damaged, and was told again
+        done = (before.keys() | accounted) - after.keys()
+        self.backlog.keep(changed, done=done, told=self._since)
         self._backed = after
 
     def _collect(self, now: datetime) -> None:
@@ -136,7 +144,7 @@ class Settler:
                 self._open[key] = runs[key]
 
     def _settle_open(self, now: datetime) -> list[Entry]:
-        self._silent.clear()
+        self._published.forget()
         written = []
         for key, run in list(self._open.items()):
             if self._retry.get(key, now) > now:
@@ -166,8 +174,11 @@ class Settler:
 
     def _settle_again(self, now: datetime) -> Iterable[Entry]:
         """The oldest first: what is not published yet of a young run was asked for of all older ones before."""
-        self._silent.clear()
-        for old in self.world.ledger.provisional():
+        self._published.forget()
+        damaged: list[CleanhoursError] = []
+        rows = self.world.ledger.provisional(damaged.append)
+        self._name(damaged, "it stays as it is, the others are settled again")
+        for old in rows:
             if old.settled is not Settled.PROVISIONAL:
                 if self.beside is not None:
                     yield replace(old, settled_at=now, beside=self._beside(old, now))
@@ -175,6 +186,11 @@ class Settler:
             entry = self._entry(old.run, old.profile, now)
             if isinstance(entry, Entry):
                 yield entry if self.beside is not None else replace(entry, beside=old.beside)
+
+    def _name(self, damaged: Sequence[CleanhoursError], then: str) -> None:
+        if damaged:
+            name_damaged(log, damaged, then)
+            self.world.telemetry.count("faults_total", len(damaged), part="ledger")
 
     def _write(self, entry: Entry) -> bool | None:
         """Whether the ledger did not have it; None where it was not written, which keeps no other from being.
@@ -187,17 +203,22 @@ class Settler:
         except TemporaryError:
             raise
         except Exception as fault:  # noqa: BLE001 - whatever is wrong with this one
-            message = "row not written run=%s error=%s"
-            self._troubles.say(f"run {run.key}", fault, message, run.name, fault, unforeseen=True)
+            self._complain(run, fault, "row not written run=%s error=%s")
             self._retry[run.key] = entry.settled_at + RETRY
             return None
+
+    def _complain(self, run: FinishedRun, fault: Exception, message: str) -> None:
+        unforeseen = not isinstance(fault, CleanhoursError)
+        self._troubles.say(f"run {run.key}", fault, message, run.name, fault, unforeseen=unforeseen)
+        if unforeseen:
+            self.world.telemetry.count("faults_total", part="settlement")
 
     def _entry(
         self, run: FinishedRun, profile: EnergyProfile, now: datetime, unmeasured: str = ""
     ) -> Entry | NotYet:
         world, outlook = self.world, self.world.forecasts.outlook
         try:
-            actuals = self._actuals(outlook, spans(run, world.locations)) if profile.slices else {}
+            actuals = self._published.actuals(outlook, spans(run, world.locations)) if profile.slices else {}
             entry = settle(
                 run,
                 profile,
@@ -209,8 +230,8 @@ class Settler:
                 typical_after=TYPICAL_AFTER if any(map(outlook.observes, actuals)) else timedelta(0),
                 unmeasured=unmeasured and f"no meter knew its energy: {unmeasured}",
             )
-        except (CleanhoursError, SeriesError) as fault:
-            self._troubles.say(f"run {run.key}", fault, "not settled run=%s error=%s", run.name, fault)
+        except Exception as fault:  # noqa: BLE001 - whatever is wrong with this one
+            self._complain(run, fault, "not settled run=%s error=%s")
             return NotYet(now + RETRY, str(fault))
         if isinstance(entry, NotYet) or entry.emissions_ug is None or self.beside is None:
             return entry
@@ -222,7 +243,7 @@ class Settler:
         if outlook is None:
             return entry.beside
         try:
-            actuals = self._actuals(outlook, spans(entry.run, world.locations))
+            actuals = self._published.actuals(outlook, spans(entry.run, world.locations), beside=True)
             found = weigh(
                 entry.run,
                 entry.profile,
@@ -235,22 +256,7 @@ class Settler:
             )
         except (CleanhoursError, SeriesError) as fault:
             return unknown_beside(entry.run, str(fault), now)
+        except Exception as fault:  # noqa: BLE001 - whatever is wrong with this one
+            self._complain(entry.run, fault, "not settled beside run=%s error=%s")
+            return unknown_beside(entry.run, str(fault), now)
         return beside_of(entry.run, found, now)
-
-    def _actuals(
-        self, outlook: Outlook, wanted: Mapping[str, tuple[datetime, datetime]]
-    ) -> dict[str, IntensitySeries]:
-        found: dict[str, IntensitySeries] = {}
-        for zone, (start, end) in wanted.items():
-            about = f"{zone} beside" if outlook is self.beside else zone
-            if about in self._silent:
-                continue
-            try:
-                found[zone] = outlook.actual(zone, start, end)
-            except (UnknownZone, TemporaryError) as fault:
-                if outlook is self.beside:
-                    self._silent.add(about)
-                self._troubles.say(about, fault, "no actual intensity zone=%s error=%s", about, fault)
-            else:
-                self._troubles.well(about)
-        return found

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 _MOST: Final = 1000
 """Of one thing, so many different troubles are remembered."""
+
+_NAMED: Final = 10
+"""So many damaged rows are named in one line."""
+
+
+def name_damaged(log: logging.Logger, faults: Sequence[Exception], then: str) -> None:
+    """One line about all rows that could not be read in one pass, in each pass: only a person can mend them."""
+    named = [str(fault) for fault in faults[:_NAMED]]
+    if len(faults) > _NAMED:
+        named.append(f"and {len(faults) - _NAMED} more")
+    log.warning("damaged rows=%d, %s: %s", len(faults), then, "; ".join(named))
 
 
 @dataclass(slots=True)

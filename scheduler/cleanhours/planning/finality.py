@@ -61,4 +61,6 @@ def _missing(zone: str, start: int, end: int, now: datetime) -> NotYet:
     stop = instant_at(end)
     over = f"{format_instant(instant_at(start))} to {format_instant(stop)}"
     # of a run that has just ended nobody can have published the last second
-    return NotYet(stop if stop > now else now + RETRY, f"the intensity of {zone} over {over} is not published yet")
+    return NotYet(
+        stop if stop > now else now + RETRY, f"the intensity of {zone} over {over} is not published yet"
+    )

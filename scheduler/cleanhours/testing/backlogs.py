@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from cleanhours.domain.accounts import Waiting
+from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.jobs import RunKey
 from cleanhours.ports import Backlog
 from cleanhours.testing.ledger_contract import an_entry
@@ -33,7 +34,7 @@ class FakeBacklog:
         self.runs |= {one.run.key: one for one in waiting}
         self.until |= told or {}
 
-    def waiting(self) -> Sequence[Waiting]:
+    def waiting(self, damaged: Callable[[CleanhoursError], None] | None = None) -> Sequence[Waiting]:
         return sorted(self.runs.values(), key=lambda one: (one.run.finished_at, one.run.key.uid))
 
     def told(self) -> Mapping[str, datetime]:

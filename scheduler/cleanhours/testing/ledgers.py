@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +20,7 @@ from cleanhours.domain.accounts import (
     Totals,
 )
 from cleanhours.domain.energy import ENOUGH, Method
+from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.intensity import IntensitySeries, Kind, Measure, Scope, Signal
 from cleanhours.domain.jobs import JobKey, JobState, RunKey
 from cleanhours.domain.plans import Plan
@@ -73,7 +74,7 @@ class FakeLedger:
     def known(self, keys: Sequence[RunKey]) -> frozenset[RunKey]:
         return frozenset(keys) & {entry.key for entry in self.pages.rows}
 
-    def provisional(self) -> Sequence[Entry]:
+    def provisional(self, damaged: Callable[[CleanhoursError], None] | None = None) -> Sequence[Entry]:
         return [entry for entry in self.current() if entry.may_change]
 
     def totals(self) -> Totals:

@@ -12,9 +12,10 @@ from sqlalchemy import create_engine
 
 from cleanhours.adapters.ledger import find_ledger, open_ledger, shown_url
 from cleanhours.adapters.ledger.migrations import MIGRATIONS, migrate
+from cleanhours.domain.accounts import Settled
 from cleanhours.domain.errors import CleanhoursError, ConfigurationError, TemporaryError
 from cleanhours.domain.jobs import JobKey
-from cleanhours.testing.ledger_contract import START, a_plan, an_entry
+from cleanhours.testing.ledger_contract import START, a_beside, a_plan, an_entry
 from cleanhours_plugins.clusters.local.queue import Queue
 
 
@@ -167,6 +168,57 @@ def test_a_damaged_row_is_named_with_its_run(path: Path, detail: str) -> None:
                 ledger.current()
             with pytest.raises(CleanhoursError, match=r"row 1 of plans \(local:1\) is damaged"):
                 ledger.plans(JobKey("local", "1"))
+
+
+@pytest.mark.parametrize(
+    ("kept", "flipped"),
+    [
+        ('"emissions_ug":60', '"emissions_ug":"60"'),
+        ('"emissions_ug":60', '"emissions_ug":62'),
+        ('"delayed":40', '"delayed":41'),
+        ('"delayed":40', '"delayed":40.0'),
+        ('["rapl"],3600000,60,100]', '["rapl"],3600000,60,true]'),
+        ('"emissions_ug":80', '"emissions_ug":"80"'),
+        ('"labels":{}', '"labels":{"team":7}'),
+        ('"labels":{}', '"labels":7'),
+        ('"rapl"],3600000,60', '"rapl"],3600000,61'),
+        ('"cpu",3600000,"measured"', '"cpu",3700000,"measured"'),
+        ('"name":"train"', '"name":null'),
+        ('"name":"train"', '"name":"tr\\udcff\xff"'),
+    ],
+)
+def test_a_row_that_reads_well_and_cannot_be_an_account_is_damaged(
+    path: Path, kept: str, flipped: str
+) -> None:
+    with closing(open_ledger(f"sqlite:///{path}")) as ledger:
+        ledger.record(an_entry(beside=a_beside()))
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("DROP TRIGGER entries_no_update")
+        ((detail,),) = raw.execute("SELECT detail FROM entries").fetchall()
+        assert detail.count(kept) == 1
+        raw.execute(
+            "UPDATE entries SET detail = CAST(? AS TEXT)", (detail.replace(kept, flipped).encode("latin-1"),)
+        )
+    refused = pytest.raises(ConfigurationError, match=r"row 1 of entries \(local:1 attempt 1\) is damaged")
+    with closing(open_ledger(f"sqlite:///{path}")) as ledger, refused:
+        ledger.current()
+
+
+def test_what_is_damaged_hides_no_other_row_that_may_change(path: Path) -> None:
+    young = [an_entry(uid, settled=Settled.PROVISIONAL) for uid in "123"]
+    with closing(open_ledger(f"sqlite:///{path}")) as ledger:
+        for entry in young:
+            ledger.record(entry)
+        with closing(sqlite3.connect(path)) as raw, raw:
+            raw.execute("DROP TRIGGER entries_no_update")
+            raw.execute("UPDATE entries SET detail = '{' WHERE uid = '2'")
+        damaged: list[CleanhoursError] = []
+        assert [young[0], young[2]] == list(ledger.provisional(damaged.append))
+        assert ["row 2 of entries (local:2 attempt 1)"] == [
+            str(fault).split(": ", 1)[1].split(" is ")[0] for fault in damaged
+        ]
+        with pytest.raises(ConfigurationError, match="row 2 of entries"):
+            ledger.provisional()
 
 
 def test_an_address_is_shown_without_its_password() -> None:

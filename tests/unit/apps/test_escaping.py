@@ -35,13 +35,39 @@ def test_nothing_hidden_and_nothing_too_long_ever_reaches_a_terminal(text: str, 
     assert len(shown) <= limit
 
 
-@pytest.mark.parametrize("formula", ["=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "  =1", '"=1'])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "=cmd|' /C calc'!A0",
+        "+1",
+        "-1+1",
+        "@SUM(A1)",
+        "\t=1",
+        "  =1",
+        '"=1',
+        "\u00a0=1",
+        "\u3000@A1",
+        "＝cmd",
+        "＋1",
+        "－1",
+        "＠SUM(A1)",
+    ],
+)
 def test_a_formula_becomes_words(formula: str) -> None:
     assert escape_csv(formula).startswith("'")
 
 
 def test_an_ordinary_name_stays_as_it_is_in_a_cell() -> None:
     assert escape_csv("train-1=best") == "train-1=best"
+
+
+@pytest.mark.parametrize("name", ["a;=cmd|' /C calc'!A0", "a; ＝1", "a;;+1", "a;b;@SUM(A1)"])
+def test_no_cell_begins_like_a_formula_where_semicolons_part_cells(name: str) -> None:
+    """As spreadsheets read a table of commas in countries that write decimals with a comma."""
+    starts = [part.strip()[:1] for part in escape_csv(name).split(";")]
+
+    assert not {*starts} & {"=", "+", "-", "@", "＝", "＋", "－", "＠"}
+    assert "a;b c; d" == escape_csv("a;b c; d")
 
 
 @given(st.text())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import numpy as np
@@ -216,6 +216,56 @@ def test_every_row_of_the_table_has_its_method_signal_settlement_and_reason() ->
     assert all(
         word in words for word in ("declared", "average, lifecycle", "final", "lowest-window", "missed")
     )
+
+
+def table_of(entries: Sequence[Entry], caption: str) -> list[list[str]]:
+    """The cells of the table with this caption, heads first; [] where there is none."""
+    found = re.search(
+        rf"<caption>{re.escape(caption)}</caption>(.*?)</table>", report_html(entries, generated_at=NOON)
+    )
+    rows = re.findall(r"<tr>(.*?)</tr>", found[1]) if found else []
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+    return [[re.sub(r"<[^>]*>", "", cell).replace("\u00a0", " ") for cell in row] for row in cells]
+
+
+def test_both_what_was_avoided_of_emissions_and_of_energy_is_told_by_cause() -> None:
+    kwh, gram = 3_600_000_000, 1_000_000
+    entries = [
+        a_run(
+            avoided_ug={Cause.DELAYED: 90 * gram, Cause.PAUSED: -20 * gram},
+            energy_avoided_mj={Cause.RELOCATED: -kwh // 5, Cause.PAUSED: -kwh // 10, Cause.CAPPED: 3 * kwh},
+        ),
+        a_run(uid="2", energy_avoided_mj={Cause.CAPPED: 1 * kwh}, settled=Settled.PROVISIONAL),
+    ]
+
+    assert [
+        ["cause", "final", "provisional"],
+        ["delayed", "+90.0 g", "+50.0 g"],
+        ["paused", "−20.0 g", "0 g"],
+        ["sum", "+70.0 g", "+50.0 g"],
+    ] == table_of(entries, "Avoided emissions (CO2e) by cause")
+    assert [
+        ["cause", "final", "provisional"],
+        ["relocated", "−200 Wh", "0 kWh"],
+        ["paused", "−100 Wh", "0 kWh"],
+        ["capped", "+3.00 kWh", "+1.00 kWh"],
+        ["sum", "+2.70 kWh", "+1.00 kWh"],
+    ] == table_of(entries, "Avoided energy (with PUE) by cause")
+
+
+def test_energy_of_which_no_cause_is_known_has_no_table() -> None:
+    assert [] == table_of([a_run()], "Avoided energy (with PUE) by cause")
+
+
+@pytest.mark.parametrize("year", [1, 1970, 9999])
+def test_a_run_whose_clock_was_years_off_breaks_no_page(year: int) -> None:
+    at = datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC) if year > 2000 else datetime(year, 1, 1, tzinfo=UTC)
+    entry = a_run("astray", uid="2")
+    run = replace(entry.run, segments=(RunSegment(at, at, "local"),), finished_at=at)
+    html = report_html([a_run(), replace(entry, run=run)], series=[zone()], generated_at=NOON)
+
+    assert "astray" in Page(html).words
+    assert len(html) < 60_000
 
 
 def test_a_year_of_runs_stays_a_small_page() -> None:

@@ -5,7 +5,14 @@ import io
 import json
 from dataclasses import replace
 
-from cleanhours.apps.report import Question, in_known_measures, report_csv, report_json
+from cleanhours.apps.report import (
+    MOST_LABELS,
+    Question,
+    in_known_measures,
+    labels_by_use,
+    report_csv,
+    report_json,
+)
 from cleanhours.apps.report.summary import summarise
 from cleanhours.domain.accounts import Cause
 from cleanhours.domain.measures import Measure, Scope
@@ -117,6 +124,20 @@ def test_labels_are_columns_and_a_run_without_one_leaves_it_empty() -> None:
     assert ["vision", ""] == [line["label_team"] for line in lines]
     assert ["7", ""] == [line["label_=cost"] for line in lines]
     assert {"team": "vision", "=cost": "7"} == report_json([a_run(run=worn)])["runs"][0]["labels"]
+
+
+def test_a_table_is_no_wider_than_can_be_read_however_many_labels_are_invented() -> None:
+    runs = [
+        a_run(uid=str(n), run=replace(a_run(uid=str(n)).run, labels={"team": "vision", f"a{n:03}": "x"}))
+        for n in range(MOST_LABELS + 50)
+    ]
+    lines = read(report_csv(runs))
+    columns = [name for name in lines[0] if name.startswith("label_")]
+
+    assert MOST_LABELS == len(columns)
+    assert {"vision"} == {line["label_team"] for line in lines}
+    assert "label_a000" in columns
+    assert MOST_LABELS + 51 == len(labels_by_use(runs))
 
 
 def test_every_form_says_how_it_was_made_what_it_leaves_out_and_whom_to_credit() -> None:

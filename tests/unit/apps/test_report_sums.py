@@ -17,6 +17,7 @@ _RUNS = st.builds(
     millijoules=_UG,
     emissions_ug=_UG,
     avoided_ug=_CAUSES,
+    energy_avoided_mj=_CAUSES,
     settled=st.sampled_from(Settled),
     method=st.sampled_from(Method),
     measure=st.sampled_from([Measure(), Measure(Signal.MARGINAL)]),
@@ -42,6 +43,7 @@ def test_causes_methods_and_locations_each_add_up_to_the_whole(entries: list[Ent
     for summary in summarise(entries):
         for settled, sums in summary.by_settled.items():
             assert sums.avoided_ug == sum(row[settled] for row in summary.by_cause.values())
+            assert sums.energy_avoided_mj == sum(row[settled] for row in summary.energy_by_cause.values())
             assert sums.millijoules == sum(row[settled].millijoules for row in summary.by_method.values())
             assert sums.avoided_ug == sum(row[settled].avoided_ug for row in summary.by_location.values())
 

@@ -358,6 +358,22 @@ def test_what_was_not_seen_lowers_the_coverage_until_nothing_is_said(
     assert 0 <= profile.coverage <= 1
 
 
+@pytest.mark.parametrize("minutes", [-20, -8, -1, -0.01, 0, 0.01, 1, 8, 20])
+def test_a_server_whose_clock_is_off_tells_less_and_never_more(minutes: float) -> None:
+    """What it stamps outside of the run is not the run's."""
+    labels, samples = line(10)
+    shifted = [(when + 60 * minutes, drawn) for when, drawn in samples]
+    profile = meter(new_kepler((labels, shifted))).energy(a_run())
+    inside = 1 - abs(minutes) / 60
+    # stamped late, the run's end is lost, and its beginning looks as if the Pod had come late
+    covered = inside if minutes < 0 else 1
+
+    assert (covered >= 0.8) == bool(profile.slices)
+    if profile.slices:
+        assert inside - 1.5 / 60 <= joules(profile)[Component.CPU] / 36_000 <= 1
+        assert profile.coverage == pytest.approx(covered, abs=1.5 / 60)
+
+
 def test_a_counter_that_stands_still_measures_nothing() -> None:
     """A node without RAPL: its Kepler exports zeros."""
     assert () == meter(new_kepler(line(0))).energy(a_run()).slices

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,9 @@ from cleanhours.adapters.ledger.records import (
     run_to_json,
 )
 from cleanhours.adapters.ledger.schema import told_until, waiting_runs
+from cleanhours.adapters.ledger.soundness import readable
 from cleanhours.domain.accounts import Waiting
+from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.jobs import RunKey
 
 
@@ -50,10 +52,15 @@ class SqlBacklog:
                 connection.execute(delete(told_until).where(told_until.c.cluster == name))
                 connection.execute(insert(told_until), {"cluster": name, "until_us": microseconds_of(until)})
 
-    def waiting(self) -> Sequence[Waiting]:
-        query = select(waiting_runs.c.detail).order_by(waiting_runs.c.finished_us, waiting_runs.c.uid)
+    def waiting(self, damaged: Callable[[CleanhoursError], None] | None = None) -> Sequence[Waiting]:
+        of = waiting_runs.c
+        query = select(of.cluster, of.uid, of.attempt, of.detail).order_by(of.finished_us, of.uid)
         with self._database.reading() as connection:
-            return [_read(json.loads(detail)) for detail in connection.execute(query).scalars()]
+            rows = (
+                (f"ledger {self._database.shown}: the waiting run {cluster}:{uid} attempt {attempt}", detail)
+                for cluster, uid, attempt, detail in connection.execute(query)
+            )
+            return readable(rows, _read, damaged)
 
     def told(self) -> Mapping[str, datetime]:
         with self._database.reading() as connection:
@@ -86,6 +93,7 @@ def _row(one: Waiting) -> dict[str, Any]:
     }
 
 
-def _read(data: Mapping[str, Any]) -> Waiting:
+def _read(text: str) -> Waiting:
+    data = json.loads(text)
     profile = None if data["profile"] is None else profile_from_json(data["profile"])
     return Waiting(run_from_json(data["run"]), profile, data["why"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import exists, insert, or_, select, tuple_
 
 from cleanhours.adapters.ledger import foresight, labelling, recalling
+from cleanhours.adapters.ledger.columns import row_beside, row_of, shares_of, standing
 from cleanhours.adapters.ledger.database import BUSY_S, Database
 from cleanhours.adapters.ledger.migrations import check_version, migrate
 from cleanhours.adapters.ledger.records import (
@@ -19,22 +20,19 @@ from cleanhours.adapters.ledger.records import (
     digest_of,
     instant_from,
     microseconds_of,
-    read_entry,
     read_plan,
-    write_entry,
 )
 from cleanhours.adapters.ledger.schema import besides, entries, plans, shares
+from cleanhours.adapters.ledger.soundness import read_sound_entry, readable
 from cleanhours.adapters.ledger.totalling import Tally
-from cleanhours.domain.accounts import Beside, Cause, Entry, ForecastError, Settled, Totals
+from cleanhours.domain.accounts import Entry, ForecastError, Settled, Totals
+from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.jobs import JobKey, RunKey
 from cleanhours.domain.plans import Plan
-from cleanhours.planning.uncapping import uncapped_running
 
 _CHUNK: Final = 300
 """Keys asked for at once: SQLite takes 32,766 parameters in one statement, old ones 999."""
-
-_COUNTING: Final = frozenset({Settled.FINAL, Settled.TYPICAL})
 
 
 class SqlLedger:
@@ -63,13 +61,13 @@ class SqlLedger:
             earlier = connection.execute(query.order_by(entries.c.revision.desc())).all()
             if earlier and earlier[0].digest == digest:
                 return False
-            row = _row_of(entry) | _standing(entry, earlier) | {"digest": digest}
+            row = row_of(entry) | standing(entry, earlier) | {"digest": digest}
             added = connection.execute(insert(entries).returning(entries.c.id), row).scalar_one()
-            parts = _shares_of(entry, added)
+            parts = shares_of(entry, added)
             if parts:
                 connection.execute(insert(shares), parts)
             if entry.beside is not None:
-                connection.execute(insert(besides), _row_beside(entry.beside, added))
+                connection.execute(insert(besides), row_beside(entry.beside, added))
         return True
 
     def current(
@@ -82,10 +80,10 @@ class SqlLedger:
             bounds.append(entries.c.finished_us < microseconds_of(until))
         return self._in_force(*bounds, as_of=as_of)
 
-    def provisional(self) -> Sequence[Entry]:
+    def provisional(self, damaged: Callable[[CleanhoursError], None] | None = None) -> Sequence[Entry]:
         may_change = Settled.PROVISIONAL.value
         beside = select(besides.c.entry_id).where(besides.c.settled == may_change)
-        return self._in_force(or_(entries.c.settled == may_change, entries.c.id.in_(beside)))
+        return self._in_force(or_(entries.c.settled == may_change, entries.c.id.in_(beside)), damaged=damaged)
 
     def known(self, keys: Sequence[RunKey]) -> frozenset[RunKey]:
         found: set[RunKey] = set()
@@ -172,7 +170,12 @@ class SqlLedger:
     def close(self) -> None:
         self._database.close()
 
-    def _in_force(self, *bounds: Any, as_of: datetime | None = None) -> list[Entry]:
+    def _in_force(
+        self,
+        *bounds: Any,
+        as_of: datetime | None = None,
+        damaged: Callable[[CleanhoursError], None] | None = None,
+    ) -> list[Entry]:
         later = entries.alias("later")
         superseded: tuple[Any, ...] = (later.c.supersedes == entries.c.id,)
         if as_of is not None:
@@ -187,10 +190,11 @@ class SqlLedger:
             .order_by(entries.c.finished_us, entries.c.id)
         )
         with self._database.reading() as connection:
-            return [
-                decode(read_entry, detail, self._named("entries", number, RunKey(cluster, uid, attempt)))
+            rows = (
+                (self._named("entries", number, RunKey(cluster, uid, attempt)), detail)
                 for number, cluster, uid, attempt, detail in connection.execute(query)
-            ]
+            )
+            return readable(rows, read_sound_entry, damaged)
 
     def _named(self, table: str, number: int, key: JobKey | RunKey) -> str:
         """A row, for whoever has to mend it."""
@@ -229,74 +233,3 @@ def _of(key: RunKey) -> tuple[Any, ...]:
         entries.c.uid == clean(key.uid),
         entries.c.attempt == key.attempt,
     )
-
-
-def _standing(entry: Entry, earlier: Sequence[Any]) -> dict[str, Any]:
-    """Where the row stands among the run's rows, newest first, and what it adds to counters: each run counts once."""
-    measured = entry.emissions_ug is not None
-    counted = any(row.counts_grams for row in earlier)
-    before = next((row.emissions_ug for row in earlier if row.emissions_ug is not None), None)
-    after = entry.emissions_ug
-    return {
-        "revision": earlier[0].revision + 1 if earlier else 1,
-        "supersedes": earlier[0].id if earlier else None,
-        "counts_energy": measured
-        and entry.settled in _COUNTING
-        and not any(row.counts_energy for row in earlier),
-        "counts_grams": measured and entry.settled is Settled.FINAL and not counted,
-        "correction_ug": after - before if counted and after is not None and before is not None else 0,
-    }
-
-
-def _row_of(entry: Entry) -> dict[str, Any]:
-    run = entry.run
-    running = uncapped_running(run, entry.profile)
-    return {
-        "cluster": clean(run.key.cluster),
-        "uid": clean(run.key.uid),
-        "attempt": run.key.attempt,
-        "namespace": clean(run.namespace),
-        "name": clean(run.name),
-        "location": clean(entry.location),
-        "state": run.state.value,
-        "settled": entry.settled.value,
-        "settled_us": microseconds_of(entry.settled_at),
-        "finished_us": microseconds_of(run.finished_at),
-        "running_us": running // timedelta(microseconds=1),
-        "deadline_kept": entry.deadline_kept,
-        "coverage_ppm": round(entry.profile.coverage * 1_000_000),
-        "emissions_ug": entry.emissions_ug,
-        "baseline_ug": entry.baseline_ug,
-        "detail": write_entry(entry),
-        **dict(_amounts("ug", entry.avoided_ug)),
-        **dict(_amounts("mj", entry.energy_avoided_mj)),
-    }
-
-
-def _amounts(suffix: str, amounts: Mapping[Cause, int]) -> Iterator[tuple[str, int]]:
-    return ((f"{cause.value}_{suffix}", amounts.get(cause, 0)) for cause in Cause)
-
-
-def _shares_of(entry: Entry, entry_id: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "entry_id": entry_id,
-            "method": share.method.value,
-            "meters": ",".join(share.meters),
-            "millijoules": share.millijoules,
-            "emissions_ug": share.emissions_ug,
-            "baseline_ug": share.baseline_ug,
-        }
-        for share in entry.shares
-    ]
-
-
-def _row_beside(beside: Beside, entry_id: int) -> dict[str, Any]:
-    return {
-        "entry_id": entry_id,
-        "settled": beside.settled.value,
-        "signal": None if beside.measure is None else beside.measure.signal.value,
-        "scope": None if beside.measure is None else beside.measure.scope.value,
-        "emissions_ug": beside.emissions_ug,
-        "baseline_ug": beside.baseline_ug,
-    }

@@ -121,6 +121,8 @@ class Database:
 
     def _prepare_sqlite(self, raw: Any, _record: object) -> None:
         raw.isolation_level = None  # transactions begin where we say
+        # else one row that is no UTF-8 any more would keep every other one from being read
+        raw.text_factory = _text
         # a new file is not looked into: SQLite lets nobody wait for WAL mode while another one reads
         path = Path(str(self._url.database))
         if path.exists() and path.stat().st_size:
@@ -149,6 +151,11 @@ class Database:
 def shown_url(url: str) -> str:
     """Where a ledger is, without a password. Raises ConfigurationError."""
     return _parse(url).render_as_string(hide_password=True)
+
+
+def _text(stored: bytes) -> str:
+    """We write UTF-8 alone; what is damaged comes as text that no reader takes for ours."""
+    return stored.decode("utf-8", "backslashreplace")
 
 
 def _parse(url: str) -> URL:

@@ -95,9 +95,15 @@ def write_report(wiring: Wiring, form: str, asked: Asked | None = None) -> str:
         by=asked.by,
         as_of=asked.as_of,
         embodying=reports.Embodying(settings.hardware, settings.hardware_at, asked.per),
-        attributions=[] if books is None else _attributions(wiring),
+        attributions=[] if books is None else _attributions(wiring, entries),
     )
     if form == "csv":
+        beyond = 0 if asked.by else len(reports.labels_by_use(entries)) - reports.MOST_LABELS
+        if beyond > 0:
+            click.echo(
+                f"{beyond} labels that fewer runs wear have no column: see --json, or --by label:NAME",
+                err=True,
+            )
         return (reports.groups_csv if asked.by else reports.report_csv)(entries, question)
     if form == "json":
         return json.dumps(reports.report_json(entries, question), indent=2) + "\n"
@@ -110,15 +116,31 @@ def write_report(wiring: Wiring, form: str, asked: Asked | None = None) -> str:
     )
 
 
-def _attributions(wiring: Wiring) -> list[str]:
-    """The credits of the configured sources; a source that cannot be built keeps nobody from the figures."""
-    return [*_credits(lambda: wiring.outlook), *_credits(lambda: wiring.beside)]
+def _attributions(wiring: Wiring, entries: Sequence[Entry]) -> list[str]:
+    """The credits of the configured sources, and of others that rows were settled on before the settings changed.
+
+    A source that cannot be built keeps nobody from the figures.
+    """
+    from cleanhours.adapters.discovery import Group
+
+    due = [*_credits(lambda: wiring.outlook), *_credits(lambda: wiring.beside)]
+    besides = (entry.beside.providers for entry in entries if entry.beside is not None)
+    providers = {name for named in (*(entry.providers for entry in entries), *besides) for name in named}
+    installed = wiring.plugins.names(Group.FORECASTS)
+    for name in sorted(providers - {known for known, _ in due}):
+        if name in installed:
+            alone = wiring.at(wiring.clock.now(), name)
+            due += _credits(partial(getattr, alone, "outlook"))
+        else:
+            click.echo(f"credits left out: no source {escape_terminal(repr(name))} is installed", err=True)
+    return [credit for _, credit in due if credit]
 
 
-def _credits(build: Callable[[], Chain | None]) -> list[str]:
+def _credits(build: Callable[[], Chain | None]) -> list[tuple[str, str]]:
+    """What each source asks for, after its name."""
     try:
         chain = build()
-        return [] if chain is None else [source.attribution for source in chain.every if source.attribution]
+        return [] if chain is None else [(source.name, source.attribution) for source in chain.every]
     except CleanhoursError as fault:
         click.echo(f"credits left out: {escape_terminal(str(fault))}", err=True)
         return []

@@ -8,10 +8,10 @@ from cleanhours.apps.report.group_rows import groups_csv
 from cleanhours.apps.report.grouping import Dimension, parse_dimensions
 from cleanhours.apps.report.intensity import ZoneSeries
 from cleanhours.apps.report.page import report_html
-from cleanhours.apps.report.rows import report_csv, report_json
+from cleanhours.apps.report.rows import MOST_LABELS, labels_by_use, report_csv, report_json
 from cleanhours.apps.report.summary import in_known_measures
 
 __all__ = [
-    "Dimension", "Embodying", "Question", "ZoneSeries", "check_unit", "groups_csv", "in_known_measures",
-    "parse_dimensions", "report_csv", "report_html", "report_json",
+    "MOST_LABELS", "Dimension", "Embodying", "Question", "ZoneSeries", "check_unit", "groups_csv", "in_known_measures",
+    "labels_by_use", "parse_dimensions", "report_csv", "report_html", "report_json",
 ]  # fmt: skip

@@ -30,7 +30,9 @@ def by_day(entries: Iterable[Entry]) -> list[tuple[datetime, timedelta, Amounts]
     if not runs:
         return []
     first, last = min(map(_day, runs)), max(map(_day, runs))
-    days = next(width for width in (1, 7, 28, 364, 3640) if (last - first).days / width < _MOST)
+    days = next(
+        width for width in (1, 7, 28, 364, 3640, 36_400, 364_000) if (last - first).days / width < _MOST
+    )
     if days > 1:
         first -= timedelta(days=first.weekday())
     count = (last - first).days // days + 1

@@ -131,7 +131,8 @@ def value_axis(y: Scale, ticks: Sequence[float], unit: str) -> Markup:
 
 def time_axis(x: Scale, top: float, bottom: float) -> Markup:
     """Vertical lines at round hours UTC; days are named where they begin, and under the first tick."""
-    hours = next((h for h in _HOURS if (x.high - x.low) / (h * 3600) <= 12), _HOURS[-1])
+    span = x.high - x.low
+    hours = next((h for h in _HOURS if span / (h * 3600) <= 12), math.ceil(span / (12 * 86_400)) * 24)
     width = hours * 3600
     parts = []
     for second in range(-(-int(x.low) // width) * width, int(x.high) + 1, width):

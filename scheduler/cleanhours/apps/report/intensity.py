@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
@@ -21,6 +21,8 @@ _HEIGHT: Final = 200
 _LANE: Final = 20
 _POINTS: Final = 700
 _MARGIN: Final = timedelta(hours=1)
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC, microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,9 @@ def draw(panel: ZoneRuns, name: str) -> Markup:
 def samples(panel: ZoneRuns, most: int = 48) -> list[tuple[datetime, datetime, float | None, float | None]]:
     """The numbers behind the panel: start, end, mean actual and mean forecast in g/kWh, over at most `most` stretches."""
     first, last = epoch(panel.start), epoch(panel.end)
-    hours = next(h for h in (1, 2, 3, 6, 12, 24, 48, 168, 720, 8760) if (last - first) / (h * 3600) <= most)
-    width = hours * 3600
+    fitting = (h * 3600 for h in (1, 2, 3, 6, 12, 24, 48, 168, 720, 8760) if last - first <= most * h * 3600)
+    # a run whose machine took it for 1970 stretches the page over decades
+    width = next(fitting, -((first - last) // most))
     inner = range(first - first % width + width, last, width)
     rows = []
     for left, right in pairwise([first, *inner, last]):
@@ -150,7 +153,8 @@ def _span(
         starts = [
             min(entry.run.request.submitted, entry.run.started_at or entry.run.finished_at) for entry in runs
         ]
-        return min(starts) - _MARGIN, max(entry.run.finished_at for entry in runs) + _MARGIN
+        first, last = min(starts), max(entry.run.finished_at for entry in runs)
+        return max(first, _FIRST + _MARGIN) - _MARGIN, min(last, _LAST - _MARGIN) + _MARGIN
     known = [*pieces, *([one.forecast] if one.forecast is not None else [])]
     if not known:
         return None

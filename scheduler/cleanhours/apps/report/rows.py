@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -21,17 +22,19 @@ from cleanhours.domain.times import format_instant
 from cleanhours.planning.uncapping import cap_kept
 
 VERSION: Final = 1
+MOST_LABELS: Final = 200
+"""Columns for labels: each user may invent eight for each job, and the table is as wide as all of them, in each line."""
 
 
 def report_csv(entries: Sequence[Entry], question: Question = NOTHING_ASKED) -> str:
     """One line a run, RFC 4180. Amounts are whole millijoules (before PUE) and micrograms CO2e; unknown is empty.
 
-    Each label that some run wears is a column `label_NAME`, after the fixed ones; a second measure and embodied carbon
-    where they were asked for.
+    Each label that some run wears is a column `label_NAME`, after the fixed ones, of too many those that most runs wear; a
+    second measure and embodied carbon where they were asked for.
     """
     text = io.StringIO()
     writer = csv.writer(text)
-    labels = sorted({label for entry in entries for label in entry.run.labels})
+    labels = sorted(labels_by_use(entries)[:MOST_LABELS])
     beside = BESIDE_COLUMNS if told_beside(entries) else ()
     extra = (*beside, *(EMBODIED_COLUMNS if question.embodying.wanted else ()))
     writer.writerow([*_COLUMNS, *extra, *_STATED, *(cell(f"label_{label}") for label in labels)])
@@ -46,6 +49,12 @@ def report_csv(entries: Sequence[Entry], question: Question = NOTHING_ASKED) -> 
         worn = [entry.run.labels.get(label) for label in labels]
         writer.writerow([*(cell(row[column]) for column in (*_COLUMNS, *extra, *_STATED)), *map(cell, worn)])
     return text.getvalue()
+
+
+def labels_by_use(entries: Sequence[Entry]) -> list[str]:
+    """Every label that some run wears, those that most runs wear first."""
+    worn = Counter(label for entry in entries for label in entry.run.labels)
+    return sorted(worn, key=lambda label: (-worn[label], label))
 
 
 def report_json(entries: Sequence[Entry], question: Question = NOTHING_ASKED) -> dict[str, Any]:

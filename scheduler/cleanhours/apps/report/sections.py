@@ -121,10 +121,11 @@ def beside(summary: Summary) -> Markup:
 
 def _sums(summary: Summary) -> list[Markup]:
     location = tables.by_group("By location where it ran", "location", summary.by_location)
-    parts = [tables.settlements(summary), tables.by_group("By method", "method", summary.by_method), location]
-    if summary.by_cause:
-        parts.insert(1, tables.by_cause(summary))
-    return parts
+    causes = [tables.by_cause(summary)] if summary.by_cause else []
+    if summary.energy_by_cause:
+        causes.append(tables.energy_by_cause(summary))
+    methods = tables.by_group("By method", "method", summary.by_method)
+    return [tables.settlements(summary), *causes, methods, location]
 
 
 def groups(grouping: Grouping, summaries: Sequence[Summary]) -> Markup:

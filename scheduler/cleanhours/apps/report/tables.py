@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from cleanhours.apps.report import intensity
@@ -50,10 +50,18 @@ def table(
 
 def signed_ug(micrograms: int | None) -> Markup:
     """An avoided amount, green when positive, red when it was added instead."""
-    if micrograms is None:
-        return element("span", NOTHING)
-    colour = "good" if micrograms > 0 else "bad" if micrograms < 0 else None
-    return element("span", format_ug(micrograms, signed=True), class_=colour)
+    return _coloured(micrograms, format_ug(micrograms, signed=True))
+
+
+def signed_mj(millijoules: int) -> Markup:
+    """The same of energy."""
+    return _coloured(millijoules, format_mj(millijoules, signed=True))
+
+
+def _coloured(amount: int | None, words: str) -> Markup:
+    return element(
+        "span", words, class_="good" if (amount or 0) > 0 else "bad" if (amount or 0) < 0 else None
+    )
 
 
 def settlements(summary: Summary) -> Markup:
@@ -74,11 +82,26 @@ def by_group(caption: str, head: str, groups: Mapping[Any, Mapping[Settled, Sums
 
 
 def by_cause(summary: Summary) -> Markup:
-    """Avoided emissions by what avoided them."""
-    shown = [settled for settled, sums in summary.by_settled.items() if sums.runs]
-    rows = [[cause.value, *(signed_ug(row[one]) for one in shown)] for cause, row in summary.by_cause.items()]
-    heads = [("cause", ""), *((one.value, _NUMBER) for one in shown)]
-    return table("Avoided emissions (CO2e) by cause", heads, rows)
+    """Avoided emissions by what avoided them, and what they add up to."""
+    whole = {settled: sums.avoided_ug for settled, sums in summary.by_settled.items() if sums.runs}
+    return _causes("Avoided emissions (CO2e) by cause", summary.by_cause, whole, signed_ug)
+
+
+def energy_by_cause(summary: Summary) -> Markup:
+    """Avoided energy in the same way."""
+    whole = {settled: sums.energy_avoided_mj for settled, sums in summary.by_settled.items() if sums.runs}
+    return _causes("Avoided energy (with PUE) by cause", summary.energy_by_cause, whole, signed_mj)
+
+
+def _causes(
+    caption: str,
+    amounts: Mapping[Cause, Mapping[Settled, int]],
+    whole: Mapping[Settled, int],
+    show: Callable[[int], Markup],
+) -> Markup:
+    rows = [[cause.value, *(show(row[one]) for one in whole)] for cause, row in amounts.items()]
+    rows.append(["sum", *(show(total) for total in whole.values())])
+    return table(caption, [("cause", ""), *((one.value, _NUMBER) for one in whole)], rows)
 
 
 def runs(entries: Sequence[Entry]) -> Markup:
