@@ -171,6 +171,29 @@ def test_a_running_job_that_may_pause_is_requeued_and_goes_on_in_the_cleaner_pla
     assert site.root("cat", str(output)).startswith("run\n")
 
 
+def test_a_job_that_is_to_be_warned_hears_its_signal_and_is_requeued_when_it_had_its_time(site: Site) -> None:
+    warned = 'warning = "USR1"\nwarning_time = "1s"'
+    write_settings(site, even, warned)
+    work = "trap 'echo checkpoint' USR1; echo run $SLURM_RESTART_COUNT; while :; do sleep 0.1; done"
+    job = submitted(
+        site, "max-delay=20h interruptible", "-p", "de", "--requeue", "--open-mode=append", work=work
+    )
+    output = site.home / f"slurm-{job}.out"
+    wait_until(lambda: output.exists() and "run" in site.root("cat", output), "its trap is set")
+
+    write_settings(site, dirty_at_first, warned)
+    tick(site)
+    wait_until(lambda: "checkpoint" in site.root("cat", output), "it writes its checkpoint")
+    assert "RUNNING" == site.state(job)
+    warned_at = int(site.show(job)["comment"].partition(";warned=")[2].partition(";")[0])
+    wait_until(lambda: now() > warned_at + 1, "its time is over")
+    tick(site)
+
+    wait_until(lambda: site.state(job) == "PENDING", "it waits again")
+    assert clean_hour() == int(site.show(job)["start"])
+    assert "run\ncheckpoint\n" == site.root("cat", output).partition("slurmstepd")[0]
+
+
 def test_of_an_array_whose_tasks_pause_no_other_starts_instead(site: Site) -> None:
     """Slurm would start the next two at once, only to see them stopped at the next tick."""
     write_settings(site, even)

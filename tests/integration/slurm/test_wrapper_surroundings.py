@@ -99,6 +99,27 @@ def test_a_number_that_a_site_tells_in_other_words_is_asked_of_slurm(site: Site)
     assert [] == records(site)
 
 
+def test_a_number_that_nobody_tells_is_said_to_be_unknown_and_the_job_is_let_go(
+    site: Site, folder: Path
+) -> None:
+    sbatch = program(site, f"{folder.name}/sitebatch", '/usr/bin/sbatch "$@" >/dev/null && echo welcome')
+    program(site, f"{folder.name}/squeue", 'echo "Unable to contact slurm controller" >&2; exit 1')
+    away = {"CLEANHOURS_SBATCH": str(sbatch), "PATH": f"{folder}:/usr/bin:/bin"}
+
+    done = site.wrapper(
+        *ASKED, "-t", "30", "--wrap", "sleep 60", environment=away | other_state(site, "unsaid")
+    )
+
+    assert "welcome\n" == done.stdout
+    assert (
+        "cleanhours: sbatch did not say which job this is: it runs without a plan, released within a minute or so\n"
+        == done.stderr
+    )
+    assert HELD == the_job(site)["reason"]
+    a_minute_later(site, "unsaid")
+    wait_until(lambda: the_job(site)["state"] == "RUNNING", "it runs")
+
+
 def test_it_never_calls_itself_however_it_is_named(site: Site) -> None:
     words = shlex.join(site.words("cleanhours.apps.sbatch", "main"))
     program(site, "loop/hidden", f'exec {words} "$@"')
@@ -147,6 +168,16 @@ def test_lines_of_another_scheduler_are_not_read_where_the_environment_says_so(s
     job = only_job(site.wrapper(*ASKED, file, environment={"SBATCH_IGNORE_PBS": "1"}).stdout)
 
     assert HELD != site.show(job)["reason"]
+
+
+def test_who_submits_for_another_user_hears_that_no_plan_is_made(site: Site) -> None:
+    bare = site.run("sbatch", "--uid=1", *WORK, check=False)
+    asked = site.wrapper(*ASKED, "--uid=1", *WORK, check=False)
+    silent = site.wrapper("--uid=1", *WORK, check=False)
+
+    said = "cleanhours: no plan is made for a job of another user (--uid, --gid)\n"
+    assert (bare.returncode, said + bare.stderr) == (asked.returncode, asked.stderr)
+    assert (bare.returncode, bare.stderr) == (silent.returncode, silent.stderr)
 
 
 def test_a_partition_in_the_environment_is_the_owners_too(site: Site) -> None:

@@ -16,9 +16,9 @@ from cleanhours_plugins.clusters.slurm.tagging import Tag, written
 
 SHORTEST_REQUEUE_S: Final = 60
 """From such a delay on there is time to say when a requeued job starts before Slurm starts it."""
-_WARNED_S: Final = 300
-"""So long after its warning time a job counts as warned: it may have been let run on."""
-_ELIGIBLE: Final = frozenset({"Resources", "Priority"})
+_WARNED_S: Final = 900
+"""So long after its warning time a job counts as warned: it may have been let run on. By cron there are ten minutes between looks."""
+ELIGIBLE: Final = frozenset({"Resources", "Priority"})
 """Reasons of a job that waits for room alone: its start is what Slurm expects, not what it was told."""
 _STOPPED_S: Final = 2
 """From the end of a requeued run until its next may begin."""
@@ -97,7 +97,7 @@ def _starts_otherwise(known: Known, begins: int, now: int) -> bool:
     start, reasons = known.seen.start, known.seen.reason.split(",")
     if begins > now:
         return start != begins
-    return start is not None and start > now and _ELIGIBLE.isdisjoint(reasons)
+    return start is not None and start > now and ELIGIBLE.isdisjoint(reasons)
 
 
 def _told(

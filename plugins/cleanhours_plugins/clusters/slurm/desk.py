@@ -234,8 +234,10 @@ class Desk:
         return None if decision is None else decision.plan
 
     def _reporting(self) -> Reporting:
-        capacities = self._site.capacities(self._settings.places)
-        return Reporting(self._settings, self._site.requeue_time, self._site.queues, capacities)
+        site, places = self._site, self._settings.places
+        return Reporting(
+            self._settings, site.requeue_time, site.queues, site.capacities(places), site.away(places)
+        )
 
     def _look(self) -> None:
         """Looks, where the last look is old, and takes note of what is new."""

@@ -12,6 +12,8 @@ from typing import Final
 from cleanhours_plugins.clusters.slurm.asking import Seen, read_limit
 from cleanhours_plugins.clusters.slurm.places import Asked, Places
 
+GONE: Final = ("down", "drain", "fail", "inval", "maint", "reboot", "power_down", "unk")
+"""How the states of nodes begin that take no jobs."""
 _FIELD: Final = "\x1f"
 _WORD: Final = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
@@ -23,19 +25,26 @@ def fitting_question() -> list[str]:
         "--all",
         "--Node",
         "--noconvert",
-        "--format=" + _FIELD.join(("%P", "%l", "%f", "%c")),
+        "--format=" + _FIELD.join(("%P", "%l", "%f", "%c", "%T")),
     ]
 
 
-def fitting(names: Iterable[str], seen: Seen, places: Places, answer: str) -> tuple[str, ...]:
-    """Of the locations, those where some node has what the job asks for, in a partition that lets it run so long."""
+def fitting(names: Iterable[str], seen: Seen, places: Places, answer: str) -> dict[str, bool]:
+    """Of the locations, those where some node has what the job asks for, in a partition that lets it run so long.
+
+    False with those where none of these nodes takes jobs now.
+    """
     rows = [line.split(_FIELD) for line in answer.splitlines()]
-    rows = [row for row in rows if len(row) == 4]
-    return tuple(name for name in names if any(_fits(name, seen, places, row) for row in rows))
+    rows = [row for row in rows if len(row) == 5]
+    ups = {
+        name: [not row[4].lower().startswith(GONE) for row in rows if _fits(name, seen, places, row)]
+        for name in names
+    }
+    return {name: any(found) for name, found in ups.items() if found}
 
 
 def _fits(name: str, seen: Seen, places: Places, row: list[str]) -> bool:
-    partition, limit, features, cpus = row
+    partition, limit, features, cpus, _ = row
     place = places.where(name, Asked(seen.partition, seen.features))
     if partition.rstrip("*") not in place.get("Partition", seen.partition).split(","):
         return False

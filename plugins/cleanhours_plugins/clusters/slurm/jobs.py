@@ -95,13 +95,14 @@ def known_of(seen: Seen, zones: Mapping[str, str]) -> Known | None:
 @dataclass(frozen=True, slots=True)
 class Reporting:
     """Makes jobs. `requeue_time` is how long a requeued job must wait; `queues` how long a start queues, by partition;
-    `capacities` what locations have in all, as far as that is known.
+    `capacities` what locations have in all, as far as that is known; `away` are those where no node takes jobs now.
     """
 
     settings: SlurmSettings
     requeue_time: timedelta = timedelta(0)
     queues: Mapping[str, timedelta] = field(default_factory=dict)
     capacities: Mapping[str, Capacity] = field(default_factory=dict)
+    away: frozenset[str] = frozenset()
 
     def job(self, known: Known, now: datetime, plan: Plan | None = None) -> Job | None:
         """The job; None of one that has ended. `plan` is one that is still to be written down."""
@@ -177,6 +178,7 @@ class Reporting:
         stoppable = stoppable and not self.settings.places.federated
         return replace(
             request,
+            locations=self._open(request.locations) if known.waits else request.locations,
             earliest=earliest,
             duration=duration,
             deadline=_deadline(request.deadline, duration, known),
@@ -184,6 +186,10 @@ class Reporting:
             maximum_pauses=pauses,
             time_limit=seen.limit * seen.rounds if request.power_curve and seen.limit is not None else None,
         )
+
+    def _open(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """What goes to a place that is away waits there for nodes, perhaps beyond its deadline."""
+        return tuple(name for name in names if name not in self.away)
 
     def segments(self, known: Known, now: datetime) -> tuple[RunSegment, ...]:
         """What it ran before its requeues, and what it runs now. While it stops, Slurm says that it started just now."""

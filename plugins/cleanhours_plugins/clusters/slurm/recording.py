@@ -28,7 +28,7 @@ class Record:
 
     `cluster` is what was said by `-M`, which may be several, then the one that answered. `held`: its owner asked for a hold;
     `ignores_pbs`: he wants no lines `#PBS` read. `released` is when we let it go, 0 before. `requeued`: it is no submission but
-    a job that a controller requeued held, to tell it when to start again.
+    a job that a controller requeued held, to tell it when to start again. `free`: it was not submitted held, and is let go by nobody.
     """
 
     user: str
@@ -41,11 +41,12 @@ class Record:
     ignores_pbs: bool = False
     released: int = 0
     requeued: bool = False
+    free: bool = False
     slurm_conf: str = ""
 
 
 _EXAMPLE: Final = Record(user="", host="", submitted=0)
-_LATER: Final = {"ignores_pbs": False, "released": 0, "requeued": False}
+_LATER: Final = {"ignores_pbs": False, "released": 0, "requeued": False, "free": False}
 """What records of an earlier release do not say."""
 
 
@@ -73,6 +74,7 @@ def new_record(
     clusters: str = "",
     held: bool = False,
     ignores_pbs: bool = False,
+    free: bool = False,
 ) -> Record:
     """Of a submission from this machine, before its sbatch is started. Slurm, too, takes clusters from the environment."""
     named = (clusters, environment.get("SBATCH_CLUSTERS", ""), environment.get("SLURM_CLUSTERS", ""))
@@ -83,6 +85,7 @@ def new_record(
         cluster=next(filter(None, named), ""),
         held=held,
         ignores_pbs=ignores_pbs,
+        free=free,
         slurm_conf=environment.get("SLURM_CONF", ""),
     )
 

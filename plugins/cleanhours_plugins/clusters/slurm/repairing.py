@@ -24,6 +24,7 @@ _SAVED_S: Final = 10
 """A slurmctld that began so long before a release, by its clock, may have begun after it by ours."""
 _BOOTED: Final = re.compile(r"^BOOT_TIME\s*=\s*(\d+)", re.MULTILINE)
 _REQUEUED: Final = "requeued"
+_HELD: Final = "JobHeldUser"
 _FIELD: Final = "\x1f"
 _COLUMNS: Final = (
     "ArrayJobID:24", "HetJobID:24", "Cluster:64", "Reason:64", "AllocNodes:128", "AllocSID:24", "SubmitTime:24",
@@ -42,7 +43,7 @@ def repair(path: Path, record: Record, now: int) -> list[str]:
     from cleanhours.domain.errors import CleanhoursError
 
     try:
-        let_go = [] if record.held else _let_go(record, now)
+        let_go = [] if record.held or record.free else _let_go(record, now)
     except CleanhoursError:
         if now - record.submitted > _GIVEN_UP_S:
             path.unlink(missing_ok=True)
@@ -52,7 +53,7 @@ def repair(path: Path, record: Record, now: int) -> list[str]:
 
 
 def _let_go(record: Record, now: int) -> list[str]:
-    from cleanhours.domain.errors import TemporaryError
+    from cleanhours.domain.errors import CleanhoursError
     from cleanhours_plugins.clusters.slurm.calling import Refused
 
     if record.requeued:
@@ -61,7 +62,7 @@ def _let_go(record: Record, now: int) -> list[str]:
         return []
     held = held_jobs(record)
     if not held and not record.job and abs(now - record.submitted) < _TRIES_S and _lives(record):
-        raise TemporaryError("sbatch goes on without us")
+        raise CleanhoursError("sbatch goes on without us")
     let_go = []
     for job, cluster in held:
         slurm = _slurm_of(record, cluster)
@@ -106,7 +107,7 @@ def asks_for_hold(job: str, slurm: Slurm, *, ignores_pbs: bool) -> bool:
 
 
 def held_jobs(record: Record) -> list[tuple[str, str]]:
-    """Jobs of that very submission that are still held, and their clusters, where some were named.
+    """Jobs of that very submission that are still held, and their clusters, where some were named; if it is a free one, that wait.
 
     Raises CleanhoursError where nothing is found and a cluster did not answer.
     """
@@ -137,7 +138,7 @@ def _held(record: Record, clusters: str) -> Iterator[tuple[str, str]]:
         if len(values) <= len(_COLUMNS):
             continue
         base, leader, cluster, reason, host, session, submitted = values[: len(_COLUMNS)]
-        if not (submitted.isdigit() and session == str(record.session) and reason == "JobHeldUser"):
+        if not (submitted.isdigit() and session == str(record.session) and (record.free or reason == _HELD)):
             continue
         # parts of a heterogeneous job are let go by their leader
         job = leader if leader.isdigit() and leader != "0" else base

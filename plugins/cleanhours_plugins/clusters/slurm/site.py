@@ -17,6 +17,7 @@ from cleanhours.domain.times import instant_of
 from cleanhours_plugins.clusters.slurm.asking import Seen, read_gpus
 from cleanhours_plugins.clusters.slurm.calling import Slurm
 from cleanhours_plugins.clusters.slurm.demands import demand_of
+from cleanhours_plugins.clusters.slurm.fitting import GONE
 from cleanhours_plugins.clusters.slurm.jobs import Known
 from cleanhours_plugins.clusters.slurm.places import Places
 
@@ -26,7 +27,6 @@ USUAL_DELAY_S: Final = 121
 USUAL_KILL_WAIT_S: Final = 30
 HOLDS_NODES: Final = frozenset({"RUNNING", "CONFIGURING", "COMPLETING"})
 _FIELD: Final = "\x1f"
-_GONE: Final = ("down", "drain", "fail", "inval", "maint", "reboot", "power_down", "unk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,16 @@ class Site:
             for name, location in places.locations.items()
         }
 
+    def away(self, places: Places) -> frozenset[str]:
+        """Locations where no node takes jobs now. In a federation nothing is known of those that are other clusters."""
+        if places.federated:
+            return frozenset()
+        of_them = {
+            name: [node.up for node in self.nodes if _is_of(node, location.match)]
+            for name, location in places.locations.items()
+        }
+        return frozenset(name for name, up in of_them.items() if up and not any(up))
+
     def _capacity(self, match: Mapping[str, str], said: Capacity) -> Capacity:
         """Of the nodes that are this place; what the settings say goes before."""
         nodes = [node for node in self.nodes if node.up and _is_of(node, match)]
@@ -159,7 +169,7 @@ def read_nodes(answer: str) -> tuple[tuple[Node, ...], str]:
             int(cpus),
             int(memory) * 2**20,
             read_gpus(gres),
-            not state.lower().startswith(_GONE),
+            not state.lower().startswith(GONE),
         )
     return tuple(nodes.values()), usual
 

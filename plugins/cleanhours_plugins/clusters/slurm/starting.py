@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cleanhours.domain.jobs import Action, Decision
+from cleanhours.domain.jobs import Action, Decision, JobState
 from cleanhours.domain.plans import Plan
 from cleanhours.domain.times import epoch
-from cleanhours_plugins.clusters.slurm.acting import Command, orders, parted
+from cleanhours_plugins.clusters.slurm.acting import ELIGIBLE, Command, orders, parted
 from cleanhours_plugins.clusters.slurm.asking import Seen
-from cleanhours_plugins.clusters.slurm.calling import Slurm
+from cleanhours_plugins.clusters.slurm.calling import Refused, Slurm
 from cleanhours_plugins.clusters.slurm.details import Details
-from cleanhours_plugins.clusters.slurm.jobs import Known, Reporting
+from cleanhours_plugins.clusters.slurm.jobs import ENDED, Known, Reporting
 from cleanhours_plugins.clusters.slurm.places import Asked
 from cleanhours_plugins.clusters.slurm.settings import SlurmSettings
 from cleanhours_plugins.clusters.slurm.tagging import Tag, split_comment
@@ -29,12 +29,14 @@ def set_start(
     settings: SlurmSettings,
     slurm: Slurm,
     context: Context,
+    away: frozenset[str] = frozenset(),
 ) -> tuple[Plan | None, list[Command]]:
-    """Plans a held job by its words and writes that down.
+    """Plans a job that waits by its words and writes that down; not for places that are `away`.
 
-    No plan for a job that is gone. Returns besides what Slurm is to be told when the job is let go. Raises CleanhoursError:
-    then nothing was changed.
+    No plan for a job that is gone. Returns besides what Slurm is to be told when the job is let go. Raises CleanhoursError,
+    also of one that was not held and has started: then nothing was changed.
     """
+    seen = _without_guess(seen)
     own, _ = split_comment(seen.comment)
     tag = Tag(
         submitted=seen.submitted,
@@ -46,10 +48,12 @@ def set_start(
         features=seen.features,
         requeues=details.requeues,
     )
-    # held by us for a moment, it waits like any other
+    # if we hold it for a moment, it waits like any other
     known = Known(replace(seen, reason="None"), tag, own)
+    if not known.waits and ENDED.get(seen.state) is not JobState.CANCELLED:
+        raise Refused(f"job {seen.id} has started already")
     now = context.clock.now().replace(microsecond=0)
-    job = Reporting(settings).job(known, now)
+    job = Reporting(settings, away=away).job(known, now)
     if job is None:
         return None, []
     plan = context.plan(job.request, home=job.home, queue_margin=job.queue_margin)
@@ -58,3 +62,8 @@ def set_start(
     for program, *arguments in at_once:
         slurm.ask(program, *arguments)
     return plan, free
+
+
+def _without_guess(seen: Seen) -> Seen:
+    """Of a job that waits for room, Slurm shows the start that it expects: its owner did not ask for that."""
+    return seen if ELIGIBLE.isdisjoint(seen.reason.split(",")) else replace(seen, start=None)

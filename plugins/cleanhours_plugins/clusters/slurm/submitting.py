@@ -47,7 +47,7 @@ _REFUSED_S: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One that is under way: what its user typed, and the record of it."""
+    """One that is under way: what its user typed, and the record of it. A `free` one is not held."""
 
     real: str
     arguments: Sequence[str]
@@ -56,6 +56,7 @@ class Submission:
     path: Path
     context: Context
     patience: Patience
+    free: bool = False
 
     @property
     def said(self) -> Said:
@@ -66,19 +67,31 @@ class Submission:
 
 
 def submit(
-    real: str, arguments: Sequence[str], words: str, seen: Preview, context: Context, patience: Patience
+    real: str,
+    arguments: Sequence[str],
+    words: str,
+    seen: Preview,
+    context: Context,
+    patience: Patience,
+    *,
+    free: bool = False,
 ) -> int:
-    """Submits as `sbatch ARGUMENTS` would, with the job in its clean hour. Returns sbatch's exit status."""
+    """Submits as `sbatch ARGUMENTS` would, with the job in its clean hour. Returns sbatch's exit status.
+
+    `free`: Slurm finds no node for it now. It is not held then, so that Slurm refuses what no node could ever run, and is
+    planned while it waits; if it starts before that, it runs as it would have.
+    """
     said = seen.said
     record = recording.new_record(
-        _user(), os.environ, _now(context), clusters=said.clusters, held=said.held, ignores_pbs=said.ignores_pbs
+        _user(), os.environ, _now(context), clusters=said.clusters, held=said.held, ignores_pbs=said.ignores_pbs,
+        free=free,
     )  # fmt: skip
     path = _prepare(record, context)
     if path is None:  # without a record nobody could repair what we break
         return _without_us(real, arguments, seen)
     with stopped_by_signals():
         try:
-            one = Submission(real, arguments, words, seen, path, context, patience)
+            one = Submission(real, arguments, words, seen, path, context, patience, free)
             return _submit(one, record)
         except Stopped as stopped:
             return 128 + stopped.number
@@ -117,7 +130,7 @@ def _submit(one: Submission, record: Record) -> int:
     began_s = time.monotonic()
     try:
         process = subprocess.Popen(
-            [one.real, "--parsable", "--hold", *one.arguments],
+            [one.real, "--parsable", *([] if one.free else ["--hold"]), *one.arguments],
             stdin=one.seen.rewound(),
             stdout=subprocess.PIPE,
             close_fds=False,  # some of sbatch's own options name a descriptor
@@ -139,8 +152,8 @@ def _submit(one: Submission, record: Record) -> int:
             said_so = True
             pass_on(submitted.printed(one.said))
         code = wait(process)
-        if submitted is None and _came_to_nothing(code, time.monotonic() - began_s, one):
-            one.path.unlink(missing_ok=True)
+        if submitted is None:
+            _end_without_number(code, time.monotonic() - began_s, one)
     except Stopped as stopped:
         stop(process, stopped.number)
         submitted = submitted or answer(process)
@@ -161,6 +174,15 @@ def _answered(process: subprocess.Popen[bytes], one: Submission) -> Submitted | 
     if submitted is not None:
         recording.with_job(one.path, submitted.job, submitted.cluster)
     return submitted
+
+
+def _end_without_number(code: int, took_s: float, one: Submission) -> None:
+    """Nothing is left to do, or nobody but the watchdog can do it: then who asked for a plan hears that there is none."""
+    if _came_to_nothing(code, took_s, one):
+        one.path.unlink(missing_ok=True)
+    elif code == 0:
+        held = "" if one.free else ", released within a minute or so"
+        tell(f"sbatch did not say which job this is: it runs without a plan{held}")
 
 
 def _came_to_nothing(code: int, took_s: float, one: Submission) -> bool:
@@ -219,9 +241,13 @@ def _release(submitted: Submitted, one: Submission, said: Said) -> bool:
 
 
 def _keeps_its_hold(submitted: Submitted, one: Submission, said: Said, slurm: Slurm) -> bool:
-    """Whether its owner asked for one, in a script that was perhaps not seen yet."""
+    """Whether its owner asked for one, in a script that was perhaps not seen yet; whatever holds a free one is none of ours."""
     unread = one.seen.words is None and said == one.said
-    return said.held or (unread and asks_for_hold(submitted.job, slurm, ignores_pbs=said.ignores_pbs))
+    return (
+        one.free
+        or said.held
+        or (unread and asks_for_hold(submitted.job, slurm, ignores_pbs=said.ignores_pbs))
+    )
 
 
 def _said(fault: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Trying: whether Slurm has any place for a job, which it would otherwise take, held, and never start."""
+"""Trying: whether Slurm finds a node for a job. One that no node could ever run it would take, held, and never start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from cleanhours_plugins.clusters.slurm.interrupting import Patience
 
 _NO_PLACE: Final = b"Requested node configuration is not available"
-"""Slurm's words for a job that no node could ever run (ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE)."""
+"""Slurm's words for a job that no node could ever run, and for one whose nodes are drained, down or not heard of since slurmctld
+began (ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE): sbatch refuses the one and takes the other, but both where they are held.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Trial:
         return cls(process)
 
     def refused(self, patience: Patience) -> bool:
-        """Whether no node could ever run it. What Slurm does not say in time is not so."""
+        """Whether it finds no node: now, or ever. What Slurm does not say in time is not so."""
         if self.process is None:
             return False
         with self.process as process, patience.spent() as left_s:

@@ -118,13 +118,20 @@ def _still_needed(folder: Path, now: Callable[[], int], lock: int) -> bool:
 
 
 def repair_all(folder: Path, now: Callable[[], int]) -> bool:
-    """Lets go whatever dead submissions left held; False where Slurm did not answer."""
-    from cleanhours.domain.errors import CleanhoursError
+    """Lets go whatever dead submissions left held; False where Slurm did not answer: it is not asked again for each of them."""
+    from cleanhours.domain.errors import CleanhoursError, TemporaryError
 
     done = True
+    silent: set[tuple[str, str]] = set()
     for path, record in recording.left_behind(folder, now()):
+        cluster = (record.slurm_conf, record.cluster)
+        if cluster in silent:
+            continue
         try:
             repair(path, record, now())
+        except TemporaryError:
+            silent.add(cluster)
+            done = False
         except (CleanhoursError, OSError):
             done = False
     return done

@@ -68,7 +68,7 @@ def plan_job(
     try:
         said_here = (lines, *texts)
         wanted = _words(settings, seen, said_here)
-        words = _checked(wanted, settings, context, slurm, seen, said | script)
+        words, away = _checked(wanted, settings, context, slurm, seen, said | script)
         if "locations" not in words and any("locations=" in text for text in said_here):
             tell(
                 f"none of locations={wanted['locations']} goes with what was asked of Slurm: it stays where it was sent"
@@ -81,7 +81,7 @@ def plan_job(
         faults = "".join(f"\n  {complaint}" for complaint in invalid.complaints)
         tell(f"the request cannot be read, the job runs as if submitted by sbatch:{faults}")
         return script
-    plan, free = set_start(seen, words, details, settings, slurm, context)
+    plan, free = set_start(seen, words, details, settings, slurm, context, away)
     if plan is not None:
         tell(plan.sentence)
     if free and not (said | script).held and let_go():
@@ -148,19 +148,21 @@ def _words(settings: SlurmSettings, seen: Seen, texts: Iterable[str]) -> Mapping
 
 def _checked(
     words: Mapping[str, str], settings: SlurmSettings, context: Context, slurm: Slurm, seen: Seen, said: Said
-) -> dict[str, str]:
-    """The same, with the locations that what he asked of Slurm leaves, and where it could run.
+) -> tuple[dict[str, str], frozenset[str]]:
+    """The same, with the locations that what he asked of Slurm leaves, and where it could run; and where not now.
 
     Raises InvalidRequest with all complaints.
     """
     request = parse_words(words, created=context.clock.now(), locations=settings.places.locations)
     if not request.locations:
-        return dict(words)
+        return dict(words), frozenset()
     bound = bool(seen.reservation or seen.wanted_nodes or seen.parts or said.clustered)
     usual = "" if said.placed else seen.partition
     asked = Asked(seen.partition, seen.features, bound)
     allowed = settings.places.allowed(asked, request.locations, usual)
+    away: frozenset[str] = frozenset()
     if set(allowed) - {settings.places.home_of(asked)}:
-        allowed = fitting(allowed, seen, settings.places, slurm.ask("sinfo", *fitting_question()))
+        found = fitting(allowed, seen, settings.places, slurm.ask("sinfo", *fitting_question()))
+        allowed, away = tuple(found), frozenset(name for name, up in found.items() if not up)
     rest = {word: text for word, text in words.items() if word != "locations"}
-    return {**rest, "locations": ",".join(allowed)} if allowed else rest
+    return {**rest, "locations": ",".join(allowed)} if allowed else rest, away

@@ -37,15 +37,11 @@ def run(argv: Sequence[str], context: Context) -> int:
         logs := sys.modules.get("logging")
     ) is not None:  # by `cleanhours sbatch`: what is said here is read as sbatch's
         logs.disable(logs.CRITICAL)
-    arguments, words = list(argv), ""
-    if arguments and arguments[0] == _OPTION:
-        if len(arguments) < 2:
-            _tell(f"{_OPTION} needs words\n{_USAGE}")
-            return 2
-        words, arguments = arguments[1], arguments[2:]
-    elif arguments and arguments[0].startswith(f"{_OPTION}="):
-        words, arguments = arguments[0].removeprefix(f"{_OPTION}="), arguments[1:]
-    elif arguments[:1] == ["--help"]:
+    if list(argv) == [_OPTION]:
+        _tell(f"{_OPTION} needs words\n{_USAGE}")
+        return 2
+    words, arguments = _parted(argv)
+    if arguments[:1] == ["--help"] and arguments == list(argv):
         sys.stdout.write(f"{_USAGE}\n")
     real = _real()
     if real is None:
@@ -53,9 +49,11 @@ def run(argv: Sequence[str], context: Context) -> int:
     from cleanhours_plugins.clusters.slurm.previewing import preview, site_asks
 
     seen = preview(arguments)
-    asked = words or os.environ.get(WORDS) or seen.words or seen.words is None
-    alone = seen.said.asks or seen.said.anothers
-    if alone or not (asked or site_asks(context, os.environ.get(CLUSTER, USUAL_CLUSTER))):
+    asked = words or os.environ.get(WORDS) or seen.words
+    if asked and seen.said.anothers:
+        _tell("no plan is made for a job of another user (--uid, --gid)")
+    alone, unknown = seen.said.asks or seen.said.anothers, seen.words is None
+    if alone or not (asked or unknown or site_asks(context, os.environ.get(CLUSTER, USUAL_CLUSTER))):
         _become(real, arguments, seen.rewound())
     from cleanhours_plugins.clusters.slurm.trying import Trial
 
@@ -65,9 +63,16 @@ def run(argv: Sequence[str], context: Context) -> int:
 
     warm_up("cleanhours.domain.words")
     patience = Patience(os.environ)
-    if trial is not None and trial.refused(patience):
-        _become(real, arguments, seen.rewound())
-    return submit(real, arguments, words, seen, context, patience)
+    free = trial is not None and trial.refused(patience)
+    return submit(real, arguments, words, seen, context, patience, free=free)
+
+
+def _parted(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """The words of our one option, which comes first, and what is sbatch's."""
+    first, equals, words = argv[0].partition("=") if argv else ("", "", "")
+    if first != _OPTION:
+        return "", list(argv)
+    return (words, list(argv[1:])) if equals else (argv[1], list(argv[2:]))
 
 
 def _real() -> str | None:

@@ -379,9 +379,11 @@ def test_a_job_is_warned_first_where_the_site_wants_that() -> None:
         (0, None),
         (119, None),
         (120, "scontrol"),
-        (420, "scontrol"),
+        # the next look of deploy/slurm/crontab
+        (600, "scontrol"),
+        (1020, "scontrol"),
         # it was let run on, and is to stop after all
-        (421, "scancel"),
+        (1021, "scancel"),
     ],
 )
 def test_a_warned_job_has_its_time_to_write_its_checkpoint(ago: int, then: str | None) -> None:

@@ -11,7 +11,12 @@ from cleanhours_plugins.clusters.slurm.fitting import fitting
 from cleanhours_plugins.clusters.slurm.places import Places
 from tests.unit.plugins.clusters.slurm.made import seen
 
-ROWS = ["any*|infinite|de,gpu|4", "de|1-00:00:00|de,gpu|4", "fr|1:00:00|fr|8"]
+ROWS = [
+    "any*|infinite|de,gpu|4|idle",
+    "de|1-00:00:00|de,gpu|4|idle",
+    "fr|1:00:00|fr|8|mixed",
+    "fr|1:00:00|fr|4|drained*",
+]
 PLACES = Places(
     {
         "de": Location("de", "DE", match={"partition": "de"}),
@@ -41,7 +46,16 @@ def test_what_it_asks_for_must_be_there(asked: dict[str, object], expected: tupl
     )
 
     answer = _lines()
-    assert expected == fitting(("de", "fr"), job, PLACES, answer)
+    assert dict.fromkeys(expected, True) == fitting(("de", "fr"), job, PLACES, answer)
+
+
+@pytest.mark.parametrize("state", ["down*", "drained", "draining", "unknown"])
+def test_a_place_where_none_of_those_nodes_takes_jobs_is_told_apart(state: str) -> None:
+    answer = _lines().replace("mixed", state)
+
+    assert {"de": True, "fr": False} == fitting(
+        ("de", "fr"), seen(partition="any", features="", cpus=1), PLACES, answer
+    )
 
 
 def _lines() -> str:
@@ -49,4 +63,4 @@ def _lines() -> str:
 
 
 def test_nobody_answers_and_nothing_fits() -> None:
-    assert () == fitting(("de",), seen(), PLACES, "garbage\n")
+    assert {} == fitting(("de",), seen(), PLACES, "garbage\n")

@@ -452,6 +452,15 @@ def test_a_job_is_movable_that_may_pause_and_has_two_places(words: dict[str, str
     assert movable is told(running({"words": {"max-delay": "12h", **words}})).movable
 
 
+def test_while_no_node_of_a_place_takes_jobs_none_that_waits_is_sent_there() -> None:
+    offers = {"words": {"max-delay": "12h", "locations": "de,fr,pl"}}
+    away = Reporting(settings(), away=frozenset({"fr"}))
+
+    assert ("de", "pl") == told(waiting(tagged=offers), away).request.locations
+    assert ("de", "fr", "pl") == told(running(offers), away).request.locations
+    assert ("de", "fr", "pl") == told(waiting(tagged=offers)).request.locations
+
+
 def test_a_job_is_planned_at_the_home_of_a_site_without_partitions_as_places() -> None:
     site = replace(settings(), places=Places({"local": Location("local", "DE")}, "local"))
     job = told(running({"home": "local"}), Reporting(site))

@@ -22,6 +22,7 @@ from cleanhours_plugins.clusters.slurm.recording import (
     write,
 )
 from cleanhours_plugins.clusters.slurm.repairing import held_jobs, repair
+from cleanhours_plugins.clusters.slurm.watchdog import repair_all
 from tests.unit.plugins.clusters.slurm.made import NOW
 
 HERE = socket.gethostname().partition(".")[0]
@@ -339,6 +340,20 @@ def test_a_job_whose_owner_asked_for_a_hold_is_not_even_looked_at(slurm: Pretend
     assert not path.exists()
 
 
+def test_a_job_that_was_not_submitted_held_is_found_whatever_it_waits_for_and_let_go_by_nobody(
+    slurm: Pretended, records: Path
+) -> None:
+    free = replace(MINE, free=True)
+    slurm.shows(shown(reason="ReqNodeNotAvail, UnavailableNodes:fr1"), shown("13", session=SESSION + 1))
+    assert [("12", "")] == held_jobs(free)
+
+    path = recorded(records, free)
+    slurm.shows(shown())
+    assert [] == repair(path, read(path), NOW)
+    assert [] == slurm.released
+    assert not path.exists()
+
+
 def test_a_job_that_is_gone_meanwhile_is_no_trouble(slurm: Pretended, records: Path) -> None:
     path = recorded(records)
     slurm.shows(shown())
@@ -368,6 +383,28 @@ def test_while_slurm_does_not_answer_the_record_is_kept_for_a_week(
     with pytest.raises(TemporaryError):
         repair(path, record, NOW)
     assert kept is path.exists()
+
+
+def test_a_slurm_that_does_not_answer_is_asked_once_however_many_records_there_are(
+    slurm: Pretended, records: Path
+) -> None:
+    beta = replace(MINE, cluster="beta")
+    for number, record in enumerate((MINE, MINE, beta, MINE, beta)):
+        recorded(records, record, f"{number}")
+    slurm.is_away()
+
+    assert not repair_all(records, lambda: NOW)
+    assert [False, True] == ["-M beta" in line for line in slurm.asked]
+    assert 5 == len(list(records.iterdir()))
+
+
+def test_an_sbatch_that_goes_on_keeps_no_other_job_held(slurm: Pretended, records: Path) -> None:
+    recorded(records, replace(MINE, session=os.getpid()), "1")
+    recorded(records, MINE, "2")
+    slurm.shows(shown())
+
+    assert not repair_all(records, lambda: NOW)
+    assert ["release 12"] == slurm.released
 
 
 def test_an_old_hold_is_let_go_when_slurm_is_back_however_late(slurm: Pretended, records: Path) -> None:

@@ -233,6 +233,15 @@ def test_a_place_has_what_its_nodes_have_that_take_jobs() -> None:
     assert known == capacities(known_site(), BY_PARTITION)
 
 
+def test_a_place_is_away_while_none_of_its_nodes_takes_jobs() -> None:
+    by_cluster = {**BY_FEATURE, "beta": Location("beta", "SE", match={"cluster": "beta"})}
+
+    assert {"pl"} == known_site().away(Places(BY_FEATURE, "de"))
+    assert set() == known_site().away(Places(BY_PARTITION, "de")), "pl has no node that is known"
+    assert set() == known_site().away(Places(by_cluster, "de", federated=True))
+    assert set() == a_site({}).away(Places(BY_PARTITION, "de")), "nobody knows yet"
+
+
 def test_a_location_that_is_no_place_to_slurm_is_all_of_it() -> None:
     assert {"local": (4_100_000, 4)} == capacities(known_site(), {"local": Location("local", "DE")})
 
