@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cleanhours.domain.times import format_instant, instant_of
 from tests.integration.slurm.site import Site, wait_until
 from tests.integration.slurm.worlds import (
     HOUR,
@@ -210,6 +211,20 @@ def test_slurm_s_own_deadline_is_never_run_into(site: Site) -> None:
     )
 
     wait_until(lambda: site.state(only_job(done.stdout)) == "RUNNING", "it runs before it would be killed")
+
+
+@pytest.mark.parametrize(("limit", "waits"), [("90", False), ("infinite", True)])
+def test_the_queue_that_slurm_expects_is_time_that_a_deadline_needs(
+    site: Site, limit: str, waits: bool
+) -> None:
+    """Where no controller looks after it nobody else counts it; what nobody limited may end at any time."""
+    running = site.sbatch("--exclusive", "-p", "fr", "-t", limit, "--wrap", "sleep 600")
+    wait_until(lambda: site.state(running) == "RUNNING", "the node is taken")
+    deadline = format_instant(instant_of(clean_hour() + HOUR + HOUR // 2))
+
+    done = site.wrapper("--carbon", f"deadline={deadline}", "-t", "30", "-p", "fr", "--wrap", "sleep 60")
+
+    assert waits == (f",{clean_hour()}-" in site.show(only_job(done.stdout))["comment"]), done.stderr
 
 
 def test_the_owner_s_comment_stays_beside_ours(site: Site) -> None:

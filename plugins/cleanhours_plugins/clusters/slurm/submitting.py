@@ -39,6 +39,7 @@ from cleanhours_plugins.clusters.slurm.watchdog import leave_watchdog
 if TYPE_CHECKING:
     from cleanhours.ports import Context
     from cleanhours_plugins.clusters.slurm.calling import Slurm
+    from cleanhours_plugins.clusters.slurm.trying import Tried
 
 _COULD_NOT: Final = 1
 _REFUSED_S: Final = 3.0
@@ -47,7 +48,7 @@ _REFUSED_S: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One that is under way: what its user typed, and the record of it. A `free` one is not held."""
+    """One that is under way: what its user typed, what a trial said of it, and the record of it."""
 
     real: str
     arguments: Sequence[str]
@@ -56,11 +57,16 @@ class Submission:
     path: Path
     context: Context
     patience: Patience
-    free: bool = False
+    tried: Tried
 
     @property
     def said(self) -> Said:
         return self.seen.said
+
+    @property
+    def free(self) -> bool:
+        """Whether it is not held: Slurm finds no node for it now."""
+        return self.tried.nowhere
 
     def now(self) -> int:
         return _now(self.context)
@@ -73,25 +79,24 @@ def submit(
     seen: Preview,
     context: Context,
     patience: Patience,
-    *,
-    free: bool = False,
+    tried: Tried,
 ) -> int:
     """Submits as `sbatch ARGUMENTS` would, with the job in its clean hour. Returns sbatch's exit status.
 
-    `free`: Slurm finds no node for it now. It is not held then, so that Slurm refuses what no node could ever run, and is
-    planned while it waits; if it starts before that, it runs as it would have.
+    Where Slurm finds no node for it now it is not held, so that Slurm refuses what no node could ever run, and is planned while
+    it waits; if it starts before that, it runs as it would have.
     """
     said = seen.said
     record = recording.new_record(
         _user(), os.environ, _now(context), clusters=said.clusters, held=said.held, ignores_pbs=said.ignores_pbs,
-        free=free,
+        free=tried.nowhere,
     )  # fmt: skip
     path = _prepare(record, context)
     if path is None:  # without a record nobody could repair what we break
         return _without_us(real, arguments, seen)
     with stopped_by_signals():
         try:
-            one = Submission(real, arguments, words, seen, path, context, patience, free)
+            one = Submission(real, arguments, words, seen, path, context, patience, tried)
             return _submit(one, record)
         except Stopped as stopped:
             return 128 + stopped.number
@@ -206,7 +211,16 @@ def _plan_and_release(submitted: Submitted, one: Submission) -> None:
 
             slurm, texts = Slurm(None, submitted.cluster or None), (os.environ.get(WORDS, ""), one.words)
             let_go = partial(_release, submitted, one, said)
-            said |= plan_job(submitted.job, texts, said, slurm, one.context, tell=tell, let_go=let_go)
+            said |= plan_job(
+                submitted.job,
+                texts,
+                said,
+                slurm,
+                one.context,
+                starts=one.tried.starts,
+                tell=tell,
+                let_go=let_go,
+            )
     except Stopped as one_stop:
         if one_stop.number == signal.SIGALRM:
             tell(f"no plan within {whole_s:g} s: the job runs as if submitted by sbatch")

@@ -40,12 +40,13 @@ def plan_job(
     slurm: Slurm,
     context: Context,
     *,
+    starts: int | None,
     tell: Callable[[str], None],
     let_go: Callable[[], bool] = lambda: False,
 ) -> Said:
     """Tells Slurm when and where a held job starts; says the plan. Nothing is changed of a job that does not ask for it.
 
-    `texts` are the words of its environment and of its option. `let_go` ends the hold sooner, for what no held job may be
+    `texts` are the words of its environment and of its option, `starts` when Slurm would start it if it were not held. `let_go` ends the hold sooner, for what no held job may be
     told. Returns what its script says besides. Raises CleanhoursError: then nothing was changed. Most jobs of a site ask for
     nothing, and wait for each import.
     """
@@ -57,7 +58,8 @@ def plan_job(
     ]
     try:
         settings = _settings(context, slurm)
-        from cleanhours_plugins.clusters.slurm.starting import set_start
+        from cleanhours_plugins.clusters.slurm.jobs import Reporting
+        from cleanhours_plugins.clusters.slurm.starting import queues_of, set_start
 
         script, lines = read_script(questions[0].answer())
         seen = _only(job, read_queue(questions[1].answer(), nonce))
@@ -81,7 +83,8 @@ def plan_job(
         faults = "".join(f"\n  {complaint}" for complaint in invalid.complaints)
         tell(f"the request cannot be read, the job runs as if submitted by sbatch:{faults}")
         return script
-    plan, free = set_start(seen, words, details, settings, slurm, context, away)
+    reporting = Reporting(settings, queues=queues_of(seen, starts, context.clock.now()), away=away)
+    plan, free = set_start(seen, words, details, reporting, slurm, context)
     if plan is not None:
         tell(plan.sentence)
     if free and not (said | script).held and let_go():

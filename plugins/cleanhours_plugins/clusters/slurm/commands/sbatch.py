@@ -55,7 +55,7 @@ def run(argv: Sequence[str], context: Context) -> int:
     alone, unknown = seen.said.asks or seen.said.anothers, seen.words is None
     if alone or not (asked or unknown or site_asks(context, os.environ.get(CLUSTER, USUAL_CLUSTER))):
         _become(real, arguments, seen.rewound())
-    from cleanhours_plugins.clusters.slurm.trying import Trial
+    from cleanhours_plugins.clusters.slurm.trying import Trial, Tried
 
     trial = None if seen.once else Trial.begin(real, arguments, seen.rewound())
     from cleanhours_plugins.clusters.slurm.interrupting import Patience
@@ -63,8 +63,8 @@ def run(argv: Sequence[str], context: Context) -> int:
 
     warm_up("cleanhours.domain.words")
     patience = Patience(os.environ)
-    free = trial is not None and trial.refused(patience)
-    return submit(real, arguments, words, seen, context, patience, free=free)
+    tried = Tried() if trial is None else trial.answer(patience)
+    return submit(real, arguments, words, seen, context, patience, tried)
 
 
 def _parted(argv: Sequence[str]) -> tuple[str, list[str]]:

@@ -15,10 +15,12 @@ from cleanhours.ports import Clock, Context
 from cleanhours.testing.clocks import FakeClock
 from cleanhours_plugins.clusters.slurm.calling import Refused, Slurm
 from cleanhours_plugins.clusters.slurm.details import Details
-from cleanhours_plugins.clusters.slurm.starting import set_start
+from cleanhours_plugins.clusters.slurm.jobs import Reporting
+from cleanhours_plugins.clusters.slurm.starting import queues_of, set_start
 from tests.unit.plugins.clusters.slurm.made import HOUR, NOW, a_plan, seen, settings
 
 EXPECTED = NOW + 2 * HOUR
+MINUTE = timedelta(minutes=1)
 
 
 @dataclass
@@ -27,9 +29,11 @@ class World:
 
     clock: Clock = field(default_factory=lambda: FakeClock(instant_of(NOW)))
     asked: list[JobRequest] = field(default_factory=list)
+    margins: list[timedelta] = field(default_factory=list)
 
     def plan(self, request: JobRequest, *, home: str | None = None, queue_margin: timedelta) -> Plan:
         self.asked.append(request)
+        self.margins.append(queue_margin)
         return a_plan(NOW + 3 * HOUR)
 
 
@@ -43,10 +47,11 @@ class Kept(Slurm):
         return ""
 
 
-def start(**shown: Any) -> tuple[World, Kept]:
+def start(starts: int | None = None, **shown: Any) -> tuple[World, Kept]:
     world, slurm = World(), Kept()
-    words = {"max-delay": "12h"}
-    set_start(seen(**shown), words, Details(), settings(), slurm, cast("Context", world))
+    words, job = {"max-delay": "12h"}, seen(**shown)
+    reporting = Reporting(settings(), queues=queues_of(job, starts, instant_of(NOW)))
+    set_start(job, words, Details(), reporting, slurm, cast("Context", world))
     return world, slurm
 
 
@@ -77,3 +82,26 @@ def test_one_that_was_cancelled_has_no_plan() -> None:
     world, slurm = start(state="CANCELLED", reason="None")
 
     assert ([], ()) == (world.asked, slurm.told)
+
+
+@pytest.mark.parametrize(
+    ("starts", "begin", "margin"),
+    [
+        (None, None, 2 * MINUTE),
+        (NOW - HOUR, None, 2 * MINUTE),
+        (NOW + 60, None, 2 * MINUTE),
+        (NOW + 5 * HOUR, None, timedelta(hours=5)),
+        (NOW + 5 * HOUR, NOW + 4 * HOUR, timedelta(hours=1)),
+        (NOW + 4 * HOUR, NOW + 4 * HOUR, 2 * MINUTE),
+        (NOW + 7 * 24 * HOUR, None, timedelta(days=7)),
+        (NOW + 365 * 24 * HOUR, None, 2 * MINUTE),
+    ],
+)
+def test_a_job_is_planned_with_the_queue_that_slurm_expects_for_it(
+    starts: int | None, begin: int | None, margin: timedelta
+) -> None:
+    """What is a year ahead waits for a job without a limit: nobody knows when that ends."""
+    for partition in ("de", "de,fr"):
+        world, _ = start(starts, start=begin, partition=partition)
+
+        assert [margin] == world.margins
