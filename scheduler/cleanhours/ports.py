@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # promises are read by people and checkers: who keeps one nee
     from cleanhours.domain.plans import Plan
     from cleanhours.domain.requests import JobRequest
     from cleanhours.domain.rules import ForecastLevels, Rules
+    from cleanhours.domain.zones import Unserved
 
 
 class Clock(Protocol):
@@ -92,6 +93,14 @@ class Listing(Protocol):
 
     def zones(self) -> Sequence[str]:
         """Grid zones, sorted."""
+
+
+@runtime_checkable
+class Discerning(Protocol):
+    """A source that serves more zones, or spells them in more ways, than it can list."""
+
+    def serves(self, zone: str) -> bool:
+        """Whether it may ever know the zone. Asks no network. Errors as `forecast`."""
 
 
 @runtime_checkable
@@ -366,6 +375,14 @@ class Outlook(Protocol):
 
     def observes(self, zone: str) -> bool:
         """Whether any source of the chain may ever know what really was there."""
+
+
+@runtime_checkable
+class Screening(Protocol):
+    """An outlook that can tell which zones it will never know anything of."""
+
+    def unserved(self, zone: str) -> Unserved | None:
+        """What to say of a zone that no source of its chain serves; None for any other. Never raises, asks no provider."""
 
 
 @runtime_checkable

@@ -189,3 +189,65 @@ def test_only_what_was_issued_by_now_is_used(shell: Shell) -> None:
 
     assert "2026-03-02T05:00:00Z" == plan["start"]
     assert "2026-03-02T00:00:00Z" == plan["forecast"]["issued_at"]
+
+
+SETTLED = """
+[locations.home]
+zone = "GB"
+[forecasts]
+chain = ["csv:wide.csv"]
+[defaults]
+locations = "home"
+"""
+
+
+def test_a_zone_without_a_forecast_is_planned_by_the_configured_sources(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, SETTLED)
+    rows = [f"2026-03-02T{hour:02}:00:00Z,{value},{600 - value}" for hour, value in enumerate(VALUES)]
+    (tmp_path / "wide.csv").write_text("\n".join(["time,GB,FR", *rows, ""]), encoding="utf-8")
+    wish = ("plan", "--now", NOW, "--deadline", "+6h", "--duration", "1h", *EXACT)
+    home, there = shell.json(*wish), shell.json(*wish, "--zone", "FR")
+
+    assert ("home", "GB", "2026-03-02T03:00:00Z") == (home["location"], home["zone"], home["start"])
+    assert ("FR", "FR", "2026-03-02T04:00:00Z") == (there["location"], there["zone"], there["start"])
+    assert (200.0, "csv") == (there["mean_g_per_kwh"], there["forecast"]["provider"])
+
+
+def test_a_zone_is_planned_by_the_built_in_sources_where_nothing_is_configured(tmp_path: Path) -> None:
+    wish = ("plan", "--now", NOW, "--deadline", "+24h", "--duration", "1h", "--zone", "DE")
+    plan = Shell(tmp_path).json(*wish)
+
+    assert ("DE", "climatology") == (plan["zone"], plan["forecast"]["provider"])
+    assert plan == Shell(tmp_path).json(*wish, "--forecast", "climatology")
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("DEE", "the forecast chain does not serve zone 'DEE' (did you mean DE or EE?); it serves AT"),
+        ("", "zone: found '', accepted: a grid zone such as GB or DE"),
+    ],
+)
+def test_a_zone_that_no_source_serves_is_refused(tmp_path: Path, zone: str, said: str) -> None:
+    refused = Shell(tmp_path).run("plan", "--zone", zone, "--deadline", "+6h", "--duration", "1h", code=2)
+
+    assert ("", True) == (refused.stdout, said in refused.stderr)
+
+
+def test_default_locations_of_the_settings_are_no_wish_of_who_names_a_source(shell: Shell) -> None:
+    (shell.folder / "cleanhours.toml").write_text(SETTLED, encoding="utf-8")
+    plan = shell.json(
+        "plan",
+        "--forecast",
+        "csv:trace.csv",
+        "--zone",
+        "FR",
+        "--now",
+        NOW,
+        "--max-delay",
+        "4h",
+        "--duration",
+        "1h",
+    )
+
+    assert "FR" == plan["location"]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sqlite3
+import subprocess
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 import pytest
@@ -154,3 +157,47 @@ def test_what_a_job_is_labelled_with_groups_the_report(tmp_path: Path) -> None:
 
     assert {"vision", "speech"} == {group["values"]["label:team"] for group in document["grouped"]["groups"]}
     assert {"team": "vision", "tier": "1"} in [run["labels"] for run in document["runs"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [((), None), (("--format", "html"), None), (("--format", "csv"), "cluster,"), (("--json",), "{")],
+)
+def test_a_page_is_not_poured_onto_a_terminal(
+    shell: Shell, arguments: tuple[str, ...], begins: str | None
+) -> None:
+    written(shell)
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", closefd=True) as screen:
+        done = subprocess.Popen(
+            shell.command("report", *arguments), cwd=shell.folder, env=shell.environment(), text=True,
+            stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        os.close(theirs)
+        shown = screen.read(8) if begins else b""
+        while begins and _more_of(screen):
+            pass
+        told = done.communicate(timeout=60)[1]
+
+    if begins is None:
+        assert (2, 1) == (done.returncode, len(told.splitlines()))
+        assert (
+            "write it to a file with --output report.html, or ask for --format csv or --format json" in told
+        )
+    else:
+        assert (0, True) == (done.returncode, shown.decode().startswith(begins))
+
+
+def _more_of(screen: BinaryIO) -> bytes:
+    """What is still shown; a terminal that nobody writes to any more cannot be read."""
+    try:
+        return screen.read(4096)
+    except OSError:
+        return b""
+
+
+def test_a_page_still_goes_through_a_pipe_and_into_a_file(shell: Shell) -> None:
+    written(shell)
+
+    assert shell.run("report").stdout.startswith("<!doctype html>")
+    assert "report.html" in shell.run("report", "--output", "report.html").stderr

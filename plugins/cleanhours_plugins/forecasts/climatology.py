@@ -84,6 +84,9 @@ class Climatology:
     def zones(self) -> Sequence[str]:
         return sorted(_read(self._table)["zones"])
 
+    def serves(self, zone: str) -> bool:
+        return self._row(zone) is not None
+
     def forecast(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
         """Typical values by the hour from the hour that holds `start` on. Raises UnknownZone."""
         first = epoch(start) // _HOUR * _HOUR
@@ -102,13 +105,16 @@ class Climatology:
         )
 
     def _zone(self, zone: str) -> TypicalZone:
-        known = _read(self._table)["zones"]
-        row = known.get(zone) or known.get(zone.upper().replace("_", "-"))
+        row = self._row(zone)
         if row is None:
-            raise UnknownZone(zone, self.name, known)
+            raise UnknownZone(zone, self.name, self.zones())
         return TypicalZone(
             np.array(row["by_month"]).reshape(12, 24), np.array([row["workday"], row["weekend"]])
         )
+
+    def _row(self, zone: str) -> Mapping[str, Any] | None:
+        known: Mapping[str, Mapping[str, Any]] = _read(self._table)["zones"]
+        return known.get(zone) or known.get(zone.upper().replace("_", "-"))
 
 
 @cache

@@ -100,6 +100,11 @@ class CsvForecasts:
         """The grid zones of the file; `local` where neither it nor the settings name one."""
         return self._state().served
 
+    def serves(self, zone: str) -> bool:
+        """Whether the file holds it, however it is spelled; one that names no zone is about any."""
+        served = self._state().served
+        return served == (NAMELESS,) or _folded(zone) in map(_folded, served)
+
     def forecast(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
         """The file's values from the interval that holds `start` to the first gap; what is still to come is a forecast.
 

@@ -134,6 +134,14 @@ class NesoForecasts:
         """The nation and its regions; postcodes are too many to list."""
         return sorted(["GB", *(f"GB:{region}" for region in range(1, len(REGIONS) + 1))])
 
+    def serves(self, zone: str) -> bool:
+        """Whether it is a place in Great Britain; a postcode may turn out to be none."""
+        try:
+            place_of(zone)
+        except UnknownZone:
+            return False
+        return True
+
     def forecast(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
         """What is published for [start, end), 48 h at most: of the past what really was, where that is known."""
         place = place_of(zone)

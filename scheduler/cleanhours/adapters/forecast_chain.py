@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from cleanhours.adapters.forecast_cache import REFRESH, STALE_LIMIT, Cached
@@ -20,7 +20,10 @@ from cleanhours.adapters.forecast_watch import Watched, WatchedActuals
 from cleanhours.domain.errors import CleanhoursError, ConfigurationError, TemporaryError, UnknownZone
 from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
 from cleanhours.domain.rules import ForecastLevels
-from cleanhours.ports import Clock, Declaring, ForecastSource, Listing, Observing, Telemetry
+from cleanhours.ports import Clock, Declaring, Discerning, ForecastSource, Listing, Observing, Telemetry
+
+if TYPE_CHECKING:  # of zones that somebody mistyped: the sbatch wrapper's users would all wait for it
+    from cleanhours.domain.zones import Unserved
 
 FINAL_AFTER: Final = timedelta(days=7)
 ACCEPTED: Final = "a source, or SOURCE:ARGUMENT?setting=value&…, such as neso or csv:trace.csv?scope=direct"
@@ -74,6 +77,8 @@ class Sourced:
     wrapped: ForecastSource
     actuals: Observing | None = None
     """The way to what really was, checked and watched; None where the source does not observe."""
+    watched: Watched | None = None
+    """Who remembers what the source said last."""
 
     @property
     def name(self) -> str:
@@ -92,6 +97,18 @@ class Sourced:
     def zones(self) -> Sequence[str] | None:
         """The zones it serves; None where it cannot say."""
         return self.bare.zones() if isinstance(self.bare, Listing) else None
+
+    def serves(self, zone: str) -> bool | None:
+        """Whether it serves a zone, as far as that is known without asking its provider. Never raises."""
+        if self.watched is not None and self.watched.refused(zone):
+            return False
+        try:
+            if isinstance(self.bare, Discerning):
+                return self.bare.serves(zone)
+            zones = self.zones
+        except Exception:  # noqa: BLE001 - the edge to other people's code: what cannot be said is not known
+            return None
+        return None if zones is None else zone in zones
 
 
 def sourced(  # noqa: PLR0913 - each wrapping has its say
@@ -125,16 +142,17 @@ def sourced(  # noqa: PLR0913 - each wrapping has its say
         from cleanhours.adapters.forecast_history import FromHistory
 
         asked = FromHistory(bare, actuals, clock)
-    wrapped: ForecastSource = Watched(Checked(asked, clock), telemetry)
+    watched = Watched(Checked(asked, clock), telemetry)
+    wrapped: ForecastSource = watched
     if getattr(bare, "offline", False):
-        return Sourced(bare, wrapped, actuals)
+        return Sourced(bare, wrapped, actuals, watched)
     if patience is not None:
         wrapped = Prompt(wrapped, patience, clock, cache_folder, identity=identity)
     if cache_folder is not None:
         wrapped = Cached(
             wrapped, cache_folder, clock, refresh=refresh, stale_limit=stale_limit, identity=identity
         )
-    return Sourced(bare, wrapped, actuals)
+    return Sourced(bare, wrapped, actuals, watched)
 
 
 @dataclass(frozen=True)
@@ -221,6 +239,16 @@ class Chain:
             for link in self.sources(zone)
         )
 
+    def unserved(self, zone: str) -> Unserved | None:
+        """Who was asked in vain for a zone that no source of its chain serves; None for a zone that one may serve."""
+        links = self.sources(zone)
+        if not links or any(link.serves(zone) is not False for link in links):
+            return None
+        from cleanhours.domain.zones import Unserved
+
+        listed = {one for link in links for one in _listed(link)}
+        return Unserved(zone, tuple(dict.fromkeys(link.name for link in links)), tuple(sorted(listed)))
+
     @property
     def every(self) -> Sequence[Sourced]:
         """Each source once, in the order they are first met."""
@@ -256,6 +284,13 @@ class Fallback:
         if all(isinstance(trouble, UnknownZone) for trouble in troubles):
             raise troubles[0]
         raise TemporaryError(f"no source knows {zone}: {said}")
+
+
+def _listed(link: Sourced) -> Sequence[str]:
+    try:
+        return link.zones or ()
+    except Exception:  # noqa: BLE001 - the edge to other people's code: a hint is worth no fault
+        return ()
 
 
 def _tried(

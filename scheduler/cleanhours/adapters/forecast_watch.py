@@ -48,6 +48,10 @@ class Watched:
     def forecast(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
         return self._watch("forecast", zone, lambda: self._source.forecast(zone, start, end))
 
+    def refused(self, zone: str) -> bool:
+        """Whether the source said, when it was asked last, that it does not serve the zone."""
+        return self._troubled.get(("forecast", zone)) == _outcome_of(UnknownZone)
+
     def _watch(self, what: str, zone: str, ask: Callable[[], IntensitySeries]) -> IntensitySeries:
         key = (what, zone)
         try:
@@ -97,4 +101,8 @@ class WatchedActuals(Watched):
 
 
 def _outcome(error: CleanhoursError) -> str:
-    return next((word for kind, word in _OUTCOMES if isinstance(error, kind)), "fault")
+    return _outcome_of(type(error))
+
+
+def _outcome_of(error: type[CleanhoursError]) -> str:
+    return next((word for kind, word in _OUTCOMES if issubclass(error, kind)), "fault")

@@ -18,6 +18,7 @@ from cleanhours.domain.errors import (
     InvalidRequest,
     NotConfigured,
     NotSupported,
+    UnknownZone,
 )
 from cleanhours.domain.locations import Location
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:  # the sbatch wrapper waits for each import, and not every job
 class Wiring:
     """One process's world, and the `Context` that plugins are given.
 
-    `at` makes another one whose clock stands still, on one forecast source alone. `sources` replaces the configured chain
+    `at` makes another one whose clock stands still, on one forecast source or in one grid zone alone. `sources` replaces the configured chain
     and `only_meters` names the meters to use instead of all (the demonstration: a generated grid, declared power).
     """
 
@@ -69,7 +70,7 @@ class Wiring:
         return cls(load)
 
     def at(self, now: datetime, spec: str | None = None, zone: str | None = None) -> Wiring:
-        """The same world stopped at `now`; with `spec`, planning on that source alone, at a place in `zone`."""
+        """The same world stopped at `now`; with `spec`, planning on that source alone, with `zone`, at a place in it."""
         return replace(self, clock=StoppedClock(now), spec=spec, zone=zone)
 
     # -- settings -------------------------------------------------------------------------------------------------
@@ -84,7 +85,14 @@ class Wiring:
 
     @property
     def default_words(self) -> Mapping[str, str]:
-        return self.settings.defaults
+        words = self.settings.defaults
+        # they name places of the settings, of which a zone alone has none
+        return words if self._at_settings else {k: v for k, v in words.items() if k != "locations"}
+
+    @property
+    def _at_settings(self) -> bool:
+        """Whether jobs are planned for the places of the settings, and not for a grid zone alone."""
+        return self.spec is None and self.zone is None
 
     def origins(self) -> list[str]:
         """Every setting in force, a line each, with where it was said; secrets are masked."""
@@ -108,7 +116,7 @@ class Wiring:
 
     @cached_property
     def locations(self) -> Mapping[str, Location]:
-        if self.spec is None:
+        if self._at_settings:
             return self.settings.locations
         zone = self.zone or self._only_zone()
         return {zone: Location(zone, zone)}
@@ -189,10 +197,31 @@ class Wiring:
             plan = made(levels)
             if plan.forecast is not None:  # the levels below would change nothing
                 return plan
-        if self.spec is not None and not any(levels):
-            # asked for one source by name: its own complaint is the answer, not a plan without it
-            self.outlook.default[0].wrapped.forecast(self.locations[at].zone, now, now + HORIZON)
-        return made(levels)
+        if not any(levels):
+            self._complain(self.locations[at].zone, now)
+        return self._explained(made(levels), at, named)
+
+    def _complain(self, zone: str, now: datetime) -> None:
+        """Who asked for one source or one zone by name is answered with what is wrong with it, not with a plan without it."""
+        from cleanhours.control.watching import HORIZON
+        from cleanhours.domain.zones import meant_by
+
+        if self.spec is not None:
+            self.outlook.default[0].wrapped.forecast(zone, now, now + HORIZON)
+        elif self.zone is not None and (unserved := self.outlook.unserved(zone)) is not None:
+            served = unserved.served
+            raise UnknownZone(zone, "the forecast chain", served, meant_by(zone, served))
+
+    def _explained(self, plan: Plan, home: str, named: Sequence[str]) -> Plan:
+        """The plan; one without a forecast names the zones that no source serves, where they are why."""
+        from cleanhours.domain.plans import Reason
+
+        if plan.reason is not Reason.NO_FORECAST:  # as nearly always: somebody waits for the import
+            return plan
+        from cleanhours.control.zoning import places_of, unserved_of, with_reason_named
+
+        places = places_of(home, named, self.locations)
+        return with_reason_named(plan, places, unserved_of(self.outlook, (place.zone for place in places)))
 
     def series_shown(self, plan: Plan) -> Mapping[str, IntensitySeries]:
         """The forecasts behind a plan, by location, for a picture."""

@@ -41,15 +41,18 @@ _DOES = {
 }
 
 
-def explain(job: Job, now: datetime, draw: Draw | None = None) -> str:
+def explain(job: Job, now: datetime, draw: Draw | None = None, unserved: str = "") -> str:
     """What the job does and why, with its plan and its guarantee. Names are not escaped: the caller shows them.
 
-    `draw` is what its earlier runs drew, where its plan rests on that.
+    `draw` is what its earlier runs drew, where its plan rests on that; `unserved` which of its zones no source serves.
     """
     parts = [f"{job.name} {_DOES[job.state]}"]
     if job.plan is not None and job.state is not JobState.UNMANAGED:
         parts[0] += f" because {_BECAUSE[job.plan.reason]}."
         parts.append(job.plan.sentence)
+        # a cluster may keep the plan and not its words
+        if unserved and unserved not in job.plan.sentence:
+            parts.append(f"{unserved[0].upper()}{unserved[1:]}.")
         parts += _guarantee(job, job.plan, now)
         if draw is not None:
             parts.append(f"It is planned with a power of {draw}.")

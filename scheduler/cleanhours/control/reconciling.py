@@ -13,6 +13,7 @@ from cleanhours.control.deciding import decide, next_due, ramp
 from cleanhours.control.history import History
 from cleanhours.control.shadowing import Shadows, count
 from cleanhours.control.watching import ForecastWatch
+from cleanhours.control.zoning import ZoneWatch
 from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.jobs import WAITING, Action, Applied, Decision, Job, JobKey, JobState
 from cleanhours.domain.locations import Location, Room
@@ -64,6 +65,10 @@ class Reconciler:
     history: History = field(default_factory=History)
     _shadows: Shadows = field(default_factory=Shadows)
     _lost: set[str] = field(default_factory=set)
+    _zoning: ZoneWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._zoning = ZoneWatch(self.world.forecasts.outlook)
 
     @property
     def lost(self) -> frozenset[str]:
@@ -78,6 +83,7 @@ class Reconciler:
         jobs, rooms, powers = self._observe()
         jobs = self.history.complete(jobs, world.ledger, now)
         levels = world.forecasts.levels(_zones(jobs, rooms), now)
+        self._zoning.look(rooms, levels)
         watched = [job for job in jobs if self._only_watched(job)]
         jobs = [job for job in jobs if not self._only_watched(job)] if watched else jobs
         started = time.monotonic()
@@ -90,6 +96,7 @@ class Reconciler:
             memory=self._memory,
             out_of_time=lambda: time.monotonic() - started > PLANNING_BUDGET_S,
         )
+        plans = self._zoning.explained(jobs, plans, rooms)
         decisions = self._decide(jobs, plans, now, powers)
         applied = self._act(decisions, {job.key: job for job in jobs}, now, powers)
         self._keep(jobs, plans, applied, now)

@@ -50,12 +50,14 @@ class TemporaryError(CleanhoursError):
 class UnknownZone(CleanhoursError):
     """The source does not serve this grid zone, and will not at the next tick either."""
 
-    def __init__(self, zone: str, source: str, known: Iterable[str] = ()) -> None:
+    def __init__(self, zone: str, source: str, known: Iterable[str] = (), meant: str = "") -> None:
         self.zone = zone
         served = sorted(known)
         shown = ", ".join(served[:12]) + (f" and {len(served) - 12} more" if len(served) > 12 else "")
         super().__init__(
-            f"{source} does not serve zone {zone!r}" + (f"; it serves {shown}" if served else "")
+            f"{source} does not serve zone {zone!r}"
+            + (f" (did you mean {meant}?)" if meant else "")
+            + (f"; it serves {shown}" if served else "")
         )
 
 

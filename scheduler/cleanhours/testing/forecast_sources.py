@@ -15,7 +15,7 @@ from cleanhours.domain.errors import CleanhoursError, TemporaryError, UnknownZon
 from cleanhours.domain.intensity import IntensitySeries, Kind, Measure
 from cleanhours.domain.intervals import HIGHEST_G_PER_KWH
 from cleanhours.domain.times import epoch, epoch_after
-from cleanhours.ports import Clock, Declaring, ForecastSource, Listing, Observing
+from cleanhours.ports import Clock, Declaring, Discerning, ForecastSource, Listing, Observing
 
 DAY = timedelta(days=1)
 
@@ -136,6 +136,15 @@ class ForecastSourceContract:
     ) -> None:
         with pytest.raises(UnknownZone, match=unknown_zone):
             source.forecast(unknown_zone, start, start + DAY)
+
+    def test_it_serves_the_zones_that_it_says_it_serves(
+        self, source: ForecastSource, zone: str, unknown_zone: str
+    ) -> None:
+        if not isinstance(source, Discerning):
+            pytest.skip("it does not say more than it can list")
+
+        assert (True, False) == (source.serves(zone), source.serves(unknown_zone))
+        assert not isinstance(source, Listing) or all(map(source.serves, source.zones()))
 
     def test_the_zones_it_lists_are_sorted_and_hold_the_one_it_serves(
         self, source: ForecastSource, zone: str

@@ -11,6 +11,7 @@ import numpy as np
 from cleanhours.domain.errors import TemporaryError, UnknownZone
 from cleanhours.domain.intensity import IntensitySeries, Kind
 from cleanhours.domain.rules import ForecastLevels
+from cleanhours.domain.zones import Unserved
 
 
 class FakeOutlook:
@@ -46,6 +47,9 @@ class FakeOutlook:
 
     def observes(self, zone: str) -> bool:
         return zone in self.truth
+
+    def unserved(self, zone: str) -> Unserved | None:
+        return None if zone in self.truth else Unserved(zone, ("fake outlook",), tuple(sorted(self.truth)))
 
     def final_after(self, zone: str) -> timedelta:
         return self._final_after

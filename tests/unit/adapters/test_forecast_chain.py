@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 import pytest
@@ -14,7 +14,8 @@ import pytest
 from cleanhours.adapters.forecast_chain import Chain, Fallback, Sourced, from_spec, read_link, sourced
 from cleanhours.domain.errors import ConfigurationError, SeriesError, TemporaryError, UnknownZone
 from cleanhours.domain.intensity import IntensitySeries, Kind, Measure, Scope
-from cleanhours.ports import Observing, Outlook
+from cleanhours.domain.zones import Unserved
+from cleanhours.ports import ForecastSource, Observing, Outlook, Screening
 from cleanhours.testing.clocks import MONDAY, FakeClock
 from cleanhours.testing.forecast_sources import FakeForecastSource
 from cleanhours.testing.telemetry import FakeTelemetry
@@ -306,3 +307,58 @@ def test_a_past_with_a_gap_is_asked_behind_it(world: World) -> None:
     series = link.wrapped.forecast("GB", MONDAY, MONDAY + timedelta(days=1))
 
     assert [200.0 + hour for hour in range(24)] == pytest.approx(series.g_per_kwh.tolist())
+
+
+class Unlisted:
+    """A source that cannot say which zones it serves before it is asked for one."""
+
+    name = "unlisted"
+
+    def __init__(self, of: FakeForecastSource) -> None:
+        self._of = of
+
+    def forecast(self, zone: str, start: datetime, end: datetime) -> IntensitySeries:
+        return self._of.forecast(zone, start, end)
+
+
+class Faulty(FakeForecastSource):
+    def zones(self) -> Never:
+        raise RuntimeError("what nobody foresaw")
+
+
+def test_a_zone_is_unserved_when_every_source_of_its_chain_says_so(world: World) -> None:
+    first, second = world.fake("first", flat("GB", 1)), world.fake("second", flat("FR", 1), flat("GB", 2))
+    of_no = [world.wrap(world.fake("third", flat("NO", 1)))]
+    chain = Chain([world.wrap(first), world.wrap(second, from_history=True)], {"FR": of_no})
+
+    assert isinstance(chain, Screening)
+    assert Unserved("DEE", ("first", "history:second"), ("FR", "GB")) == chain.unserved("DEE")
+    assert Unserved("FR", ("third",), ("NO",)) == chain.unserved("FR")
+    assert None is chain.unserved("GB")
+    assert None is Chain([]).unserved("GB")
+    assert [] == [*first.asked, *second.asked], "nobody was asked"
+
+
+def test_who_cannot_say_what_he_serves_is_believed_once_he_refused(world: World) -> None:
+    fake = world.fake("fake", flat("GB", 1))
+    source: ForecastSource = Unlisted(fake)
+    chain = Chain([sourced(source, clock=world.clock, telemetry=world.telemetry)])
+    assert None is chain.unserved("DEE")
+
+    fake.error = TemporaryError("away")
+    chain.levels(["DEE"], MONDAY, MONDAY + HOUR)
+    assert None is chain.unserved("DEE")
+
+    fake.error = None
+    chain.levels(["DEE", "GB"], MONDAY, MONDAY + HOUR)
+    assert Unserved("DEE", ("unlisted",)) == chain.unserved("DEE")
+    assert None is chain.unserved("GB")
+
+
+def test_a_fault_in_a_plugin_makes_no_zone_unserved(world: World) -> None:
+    faulty = Faulty({"GB": flat("GB", 1)}, world.clock)
+    chain = Chain([world.wrap(faulty)])
+    assert None is chain.unserved("DEE")
+
+    chain.levels(["DEE"], MONDAY, MONDAY + HOUR)
+    assert Unserved("DEE", ("fake",)) == chain.unserved("DEE")

@@ -138,7 +138,23 @@ def test_with_warm_caches_it_plans_without_any_heavy_library(desk: Desk) -> None
     assert {"pydantic", "requests"} <= set(cold["after"])
     assert set() == HEAVY & set(warm["after"])
     assert {"importlib.metadata", "tomllib", "cleanhours_plugins.forecasts.csv"}.isdisjoint(warm["after"])
+    assert {"difflib", "cleanhours.control.zoning", "cleanhours.domain.zones"}.isdisjoint(warm["after"])
     assert 1 == len(desk.neso.asked)
+
+
+def test_a_zone_that_no_source_serves_is_named_and_nobody_is_asked_for_it(desk: Desk) -> None:
+    settings = desk.folder / "cleanhours.toml"
+    settings.write_text(settings.read_text() + '[locations.de]\nzone = "DEE"\n')
+    plans = [desk.told() for _ in range(2)]
+
+    for told in plans:
+        assert ("no-forecast", "DEE") == (told["plan"]["reason"], told["plan"]["zone"])
+        assert (
+            "(no-forecast); no forecast source serves zone 'DEE' of location de "
+            "(asked: neso, climatology; did you mean DE or EE?)."
+        ) in told["plan"]["sentence"]
+    assert [] == desk.neso.asked
+    assert set() == HEAVY & set(plans[1]["after"])
 
 
 def test_a_job_that_is_not_planned_does_not_wait_for_numpy(desk: Desk) -> None:

@@ -13,9 +13,11 @@ import click
 from cleanhours.apps.escaping import escape_terminal
 from cleanhours.apps.sourcing import source_rows
 from cleanhours.apps.wiring import Wiring
+from cleanhours.control.zoning import unserved_of
 from cleanhours.domain.errors import UnknownZone
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.times import format_instant, instant_of
+from cleanhours.domain.zones import meant_by, say_unserved
 
 
 @click.command()
@@ -35,7 +37,8 @@ def forecast(wiring: Wiring, zone: str, hours: int, spec: str | None, as_json: b
         if zone in level:
             _show(level[zone], now, as_json)
             return
-    raise UnknownZone(zone, "the forecast chain", wiring.zones())
+    served = wiring.zones()
+    raise UnknownZone(zone, "the forecast chain", served, meant_by(zone, served))
 
 
 def _show(series: IntensitySeries, now: datetime, as_json: bool) -> None:
@@ -83,6 +86,7 @@ def _series_json(series: IntensitySeries) -> dict[str, object]:
 @click.pass_obj
 def sources(wiring: Wiring, as_json: bool) -> None:
     """List forecast sources, what they measure and whom to credit."""
+    _warn_of_unserved(wiring)
     rows = source_rows(wiring.outlook, wiring.beside, wiring.settings, wiring.plugins)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -92,3 +96,10 @@ def sources(wiring: Wiring, as_json: bool) -> None:
         click.echo(f"{row['name']} ({mark}): {escape_terminal(str(row['says']))}")
         if row["attribution"]:
             click.echo(f"    credit: {escape_terminal(str(row['attribution']))}")
+
+
+def _warn_of_unserved(wiring: Wiring) -> None:
+    places = wiring.locations.values()
+    said = say_unserved(unserved_of(wiring.outlook, (place.zone for place in places)), places)
+    if said:
+        click.echo(f"cleanhours: {escape_terminal(said)}; jobs that may run there start at once", err=True)

@@ -30,7 +30,9 @@ from cleanhours.domain.times import parse_duration, parse_instant
     metavar="SPEC",
     help="Plan on this source alone: csv:FILE[?scope=direct], neso, climatology.",
 )
-@click.option("--zone", help="Grid zone, where the source has several.")
+@click.option(
+    "--zone", metavar="ZONE", help="Plan for this grid zone alone, not for the locations of the settings."
+)
 @click.option("--now", "now_text", metavar="T", help="Plan as of this instant (default: now).")
 @click.option(
     "--min-saving",
@@ -53,7 +55,7 @@ def plan(wiring: Wiring, /, wishes: Mapping[str, Any], **options: Any) -> None:
         # one source, asked for by name: if it fails, the refusal says so
         logging.getLogger("cleanhours.adapters.forecast_watch").setLevel(logging.ERROR)
     now = _instant("now", options["now_text"]) or wiring.clock.now()
-    wiring = wiring.at(now, options["spec"], options["zone"]) if options["spec"] else wiring.at(now)
+    wiring = wiring.at(now, options["spec"] or None, _zone(options["zone"]))
     rules = _rules(wiring.rules, options)
     request = read_request(wishes, created=now, locations=wiring.locations, defaults=wiring.default_words)
     planned = wiring.plan(request, rules)
@@ -81,6 +83,12 @@ def _rules(rules: Rules, options: Mapping[str, Any]) -> Rules:
     if options["min_saving"] is not None:
         rules = replace(rules, minimum_saving_percent=options["min_saving"])
     return replace(rules, margins=margins)
+
+
+def _zone(text: str | None) -> str | None:
+    if text is not None and not text.strip():  # a variable of the shell that is not set
+        raise InvalidRequest([Complaint("zone", text, "a grid zone such as GB or DE")])
+    return text
 
 
 def _instant(field: str, text: str | None) -> datetime | None:

@@ -16,9 +16,12 @@ from cleanhours.apps.escaping import escape_terminal
 from cleanhours.apps.wiring import Wiring
 from cleanhours.control.explaining import explain
 from cleanhours.control.history import Draw, draw_of, rests_on_history
+from cleanhours.control.zoning import places_of, unserved_of
 from cleanhours.domain.errors import CleanhoursError, InvalidRequest, NotSupported
 from cleanhours.domain.jobs import WAITING, FinishedRun, Job
+from cleanhours.domain.plans import Reason
 from cleanhours.domain.times import format_instant
+from cleanhours.domain.zones import say_unserved
 from cleanhours.ports import Advising, Cancelling, Cluster, OwnerPausing
 
 
@@ -88,7 +91,7 @@ def explain_job(wiring: Wiring, job_text: str, as_json: bool) -> None:
             raise
         click.echo(json.dumps(run_json(run), indent=2) if as_json else escape_terminal(_epitaph(run)))
         return
-    sentence = explain(job, wiring.clock.now(), _draw_of(wiring, job))
+    sentence = explain(job, wiring.clock.now(), _draw_of(wiring, job), _unserved_for(wiring, job))
     click.echo(
         json.dumps({**job_json(job), "explanation": sentence}, indent=2)
         if as_json
@@ -104,6 +107,17 @@ def _draw_of(wiring: Wiring, job: Job) -> Draw | None:
         return draw_of(job, wiring.ledger)
     except CleanhoursError:
         return None
+
+
+def _unserved_for(wiring: Wiring, job: Job) -> str:
+    """Which zones are why a job has no forecast. The settings may name a source that cannot be built."""
+    if job.plan is None or job.plan.reason is not Reason.NO_FORECAST:
+        return ""
+    places = places_of(job.home, job.request.locations, wiring.locations)
+    try:
+        return say_unserved(unserved_of(wiring.outlook, (place.zone for place in places)), places)
+    except CleanhoursError:
+        return ""
 
 
 @click.command()

@@ -18,7 +18,13 @@ from cleanhours.apps.commands.trying import tried
 from cleanhours.apps.escaping import escape_terminal
 from cleanhours.apps.wiring import Wiring
 from cleanhours.domain.accounts import Entry
-from cleanhours.domain.errors import CleanhoursError, Complaint, InvalidRequest, TemporaryError
+from cleanhours.domain.errors import (
+    CleanhoursError,
+    Complaint,
+    InvalidRequest,
+    NotSupported,
+    TemporaryError,
+)
 from cleanhours.domain.times import format_instant, parse_past
 
 if TYPE_CHECKING:
@@ -61,7 +67,12 @@ class Asked:
     help="Default: by the file's name, else html. With --by, csv is a line a group.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("--output", "-o", metavar="FILE", help="Where to write (default: standard output).")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="Where to write (default: standard output; HTML not to a terminal).",
+)
 @click.pass_obj
 def report(wiring: Wiring, /, form: str | None, as_json: bool, output: str | None, **words: Any) -> None:
     """Write what was emitted and avoided. Every figure says its method, its signal and what of it is provisional."""
@@ -70,6 +81,11 @@ def report(wiring: Wiring, /, form: str | None, as_json: bool, output: str | Non
     asked = tried(wrong, lambda: _asked(words, wiring.clock.now()))
     if chosen is None or asked is None:
         raise InvalidRequest(wrong)
+    if output is None and chosen == "html" and sys.stdout.isatty():
+        raise NotSupported(
+            "a page of HTML is not for a terminal: write it to a file with --output report.html, "
+            "or ask for --format csv or --format json"
+        )
     text = write_report(wiring, chosen, asked)
     if output is None:
         # a page, a table and JSON are UTF-8, whatever the terminal's language
