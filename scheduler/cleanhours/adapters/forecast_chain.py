@@ -234,10 +234,7 @@ class Chain:
 
     def observes(self, zone: str) -> bool:
         """Whether a source of the zone's chain observes and, as far as it can say, serves it."""
-        return any(
-            link.actuals is not None and (link.zones is None or zone in link.zones)
-            for link in self.sources(zone)
-        )
+        return any(link.actuals is not None and link.serves(zone) is not False for link in self.sources(zone))
 
     def unserved(self, zone: str) -> Unserved | None:
         """Who was asked in vain for a zone that no source of its chain serves; None for a zone that one may serve."""

@@ -22,10 +22,10 @@ from cleanhours.domain.plans import Reason
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Capacity, Demand
 from cleanhours.domain.rules import Rules
+from cleanhours.domain.times import instant_at
 from cleanhours.ports import Submission
 from cleanhours.testing.cluster_contract import LONG_AGO, decision_for
 from cleanhours_plugins.clusters.local import build
-from cleanhours_plugins.clusters.local.rows import instant
 from tests.integration.local.worlds import World, until
 
 
@@ -83,6 +83,7 @@ FILLING = """
 import resource, signal, sys
 from pathlib import Path
 from cleanhours.domain.errors import TemporaryError
+from cleanhours.domain.times import instant_at
 from tests.integration.local.worlds import World
 world = World(Path(sys.argv[1]))
 world.local = world.another(watch=lambda *_: False)
@@ -306,5 +307,5 @@ def test_it_is_built_with_the_margins_of_planning(still: World) -> None:
     built.submit(Submission(name="job", command=("true",), request=request, folder=still.folder))
     with built._asking() as queue:
         latest_us = queue.all("SELECT latest_us FROM jobs")[0][0]
-    assert (request.submitted + timedelta(minutes=27)).replace(microsecond=0) == instant(latest_us)
+    assert (request.submitted + timedelta(minutes=27)).replace(microsecond=0) == instant_at(latest_us)
     still.local = built

@@ -18,12 +18,12 @@ from cleanhours.domain.locations import Location
 from cleanhours.domain.plans import Plan, Reason
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.rules import Rules
+from cleanhours.domain.times import instant_at
 from cleanhours.ports import Cluster, Submission, Telemetry
 from cleanhours.testing.clocks import MONDAY
 from cleanhours.testing.cluster_contract import LONG_AGO, decision_for
 from cleanhours_plugins.clusters.local.cluster import LocalCluster
 from cleanhours_plugins.clusters.local.processes import family
-from cleanhours_plugins.clusters.local.rows import instant
 from cleanhours_plugins.clusters.local.settings import read_settings
 from cleanhours_plugins.clusters.local.timekeeping import SharedClock, real_now
 
@@ -41,7 +41,7 @@ class FastClock:
         self._shared = SharedClock.of(self)
 
     def now(self) -> datetime:
-        return instant(self._shared.now_us())
+        return instant_at(self._shared.now_us())
 
     def real_seconds_until(self, instant: datetime) -> float:
         return max((instant - self.now()).total_seconds() / self.rate, 0.0)

@@ -362,3 +362,21 @@ def test_a_fault_in_a_plugin_makes_no_zone_unserved(world: World) -> None:
 
     chain.levels(["DEE"], MONDAY, MONDAY + HOUR)
     assert Unserved("DEE", ("fake",)) == chain.unserved("DEE")
+
+
+class Postal(FakeForecastSource):
+    """A source that serves more zones than it lists, as postcodes are."""
+
+    def serves(self, zone: str) -> bool:
+        return zone.startswith("GB")
+
+
+def test_a_zone_is_observed_by_who_serves_it_listed_or_not(world: World) -> None:
+    """Runs in a zone that is, wait for what really was; others are closed on typical values at once."""
+    postal = Chain([world.wrap(Postal({"GB": flat("GB", 1)}, world.clock))])
+    faulty = Chain([world.wrap(Faulty({"GB": flat("GB", 1)}, world.clock))])
+    typical = Chain([world.wrap(Typical({"GB": flat("GB", 1)}, world.clock))])
+
+    assert [True, True, False] == [postal.observes(zone) for zone in ("GB", "GB:OX1", "FR")]
+    assert faulty.observes("GB")
+    assert not typical.observes("GB")

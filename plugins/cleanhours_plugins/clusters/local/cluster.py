@@ -18,12 +18,13 @@ from cleanhours.domain.jobs import AT_REST, Action, Applied, Decision, FinishedR
 from cleanhours.domain.locations import Room
 from cleanhours.domain.plans import FORCED, Plan
 from cleanhours.domain.progress import remaining_work
+from cleanhours.domain.times import microseconds
 from cleanhours.ports import Context, Submission
 from cleanhours_plugins.clusters.local import submitting, transitions
 from cleanhours_plugins.clusters.local.mirror import Mirror, finished_runs
 from cleanhours_plugins.clusters.local.queue import BUSY_S, Queue, UnreadableQueue
 from cleanhours_plugins.clusters.local.recovering import recover
-from cleanhours_plugins.clusters.local.rows import encode, microseconds
+from cleanhours_plugins.clusters.local.rows import encode
 from cleanhours_plugins.clusters.local.settings import LocalSettings
 from cleanhours_plugins.clusters.local.spawning import ensure_watchdog, spawn_supervisor
 from cleanhours_plugins.clusters.local.timekeeping import SharedClock

@@ -6,15 +6,12 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cleanhours.domain.jobs import FinishedRun, Job, JobKey, JobState, RunKey, RunSegment
 from cleanhours.domain.plans import Plan
 from cleanhours.domain.requests import JobRequest
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+from cleanhours.domain.times import instant_at
 
 encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 """Compact JSON, without making an encoder for each of ten thousand plans."""
@@ -25,22 +22,14 @@ JOB_COLUMNS: Final = (
 )
 
 
-def microseconds(instant: datetime) -> int:
-    """Exact: a float would lose the last digit, and with it a run at the edge of a question."""
-    return (instant - EPOCH) // _MICROSECOND
-
-
-def instant(us: int) -> datetime:
-    """The instant of epoch microseconds."""
-    return EPOCH + timedelta(microseconds=us)
-
-
 def segments_of(rows: Iterable[sqlite3.Row]) -> dict[str, tuple[RunSegment, ...]]:
     """Segments by job, in order."""
     found: dict[str, list[RunSegment]] = {}
     for row in rows:
-        end = None if row["end_us"] is None else instant(row["end_us"])
-        part = RunSegment(instant(row["start_us"]), end, row["location"], tuple(json.loads(row["handles"])))
+        end = None if row["end_us"] is None else instant_at(row["end_us"])
+        part = RunSegment(
+            instant_at(row["start_us"]), end, row["location"], tuple(json.loads(row["handles"]))
+        )
         found.setdefault(row["uid"], []).append(part)
     return {uid: tuple(parts) for uid, parts in found.items()}
 
@@ -83,7 +72,7 @@ def run_of(row: sqlite3.Row, cluster: str, segments: tuple[RunSegment, ...]) -> 
         request=request,
         home=row["home"],
         segments=segments,
-        finished_at=instant(row["finished_us"]),
+        finished_at=instant_at(row["finished_us"]),
         allocated=request.demand,
         owner=row["owner"],
         labels=json.loads(row["labels"]),

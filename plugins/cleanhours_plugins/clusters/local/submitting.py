@@ -13,9 +13,9 @@ from typing import Final
 from cleanhours.domain.deadlines import Margins, latest_safe_start, released_from
 from cleanhours.domain.errors import Complaint, InvalidRequest
 from cleanhours.domain.requests import JobRequest
+from cleanhours.domain.times import microseconds
 from cleanhours.ports import Submission
 from cleanhours_plugins.clusters.local.queue import Queue
-from cleanhours_plugins.clusters.local.rows import microseconds
 from cleanhours_plugins.clusters.local.settings import LocalSettings
 from cleanhours_plugins.clusters.local.spawning import job_folder
 

@@ -13,8 +13,6 @@ from cleanhours.adapters.ledger.database import BUSY_S, Database
 from cleanhours.adapters.ledger.migrations import migrate
 from cleanhours.adapters.ledger.records import (
     clean,
-    instant_from,
-    microseconds_of,
     profile_from_json,
     profile_to_json,
     run_from_json,
@@ -25,6 +23,7 @@ from cleanhours.adapters.ledger.soundness import readable
 from cleanhours.domain.accounts import Waiting
 from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.jobs import RunKey
+from cleanhours.domain.times import instant_at, microseconds
 
 
 class SqlBacklog:
@@ -50,7 +49,7 @@ class SqlBacklog:
             for cluster, until in (told or {}).items():
                 name = clean(cluster)
                 connection.execute(delete(told_until).where(told_until.c.cluster == name))
-                connection.execute(insert(told_until), {"cluster": name, "until_us": microseconds_of(until)})
+                connection.execute(insert(told_until), {"cluster": name, "until_us": microseconds(until)})
 
     def waiting(self, damaged: Callable[[CleanhoursError], None] | None = None) -> Sequence[Waiting]:
         of = waiting_runs.c
@@ -65,7 +64,7 @@ class SqlBacklog:
     def told(self) -> Mapping[str, datetime]:
         with self._database.reading() as connection:
             rows = connection.execute(select(told_until.c.cluster, told_until.c.until_us)).all()
-        return {row.cluster: instant_from(row.until_us) for row in rows}
+        return {row.cluster: instant_at(row.until_us) for row in rows}
 
     def close(self) -> None:
         self._database.close()
@@ -88,7 +87,7 @@ def _row(one: Waiting) -> dict[str, Any]:
         "cluster": clean(key.cluster),
         "uid": clean(key.uid),
         "attempt": key.attempt,
-        "finished_us": microseconds_of(one.run.finished_at),
+        "finished_us": microseconds(one.run.finished_at),
         "detail": json.dumps(detail, separators=(",", ":"), sort_keys=True),
     }
 

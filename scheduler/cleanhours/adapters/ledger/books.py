@@ -18,8 +18,6 @@ from cleanhours.adapters.ledger.records import (
     clean,
     decode,
     digest_of,
-    instant_from,
-    microseconds_of,
     read_plan,
 )
 from cleanhours.adapters.ledger.schema import besides, entries, plans, shares
@@ -30,6 +28,7 @@ from cleanhours.domain.errors import CleanhoursError
 from cleanhours.domain.intensity import IntensitySeries
 from cleanhours.domain.jobs import JobKey, RunKey
 from cleanhours.domain.plans import Plan
+from cleanhours.domain.times import instant_at, microseconds
 
 _CHUNK: Final = 300
 """Keys asked for at once: SQLite takes 32,766 parameters in one statement, old ones 999."""
@@ -75,9 +74,9 @@ class SqlLedger:
     ) -> Sequence[Entry]:
         bounds = []
         if since is not None:
-            bounds.append(entries.c.finished_us >= microseconds_of(since))
+            bounds.append(entries.c.finished_us >= microseconds(since))
         if until is not None:
-            bounds.append(entries.c.finished_us < microseconds_of(until))
+            bounds.append(entries.c.finished_us < microseconds(until))
         return self._in_force(*bounds, as_of=as_of)
 
     def provisional(self, damaged: Callable[[CleanhoursError], None] | None = None) -> Sequence[Entry]:
@@ -121,7 +120,7 @@ class SqlLedger:
                 "cluster": clean(key.cluster),
                 "uid": clean(key.uid),
                 "name": clean(name),
-                "made_us": microseconds_of(now),
+                "made_us": microseconds(now),
                 "plan": json.dumps(plan.to_json(), separators=(",", ":")),
             }
             for key, name, plan in changed
@@ -136,7 +135,7 @@ class SqlLedger:
         )
         with self._database.reading() as connection:
             return [
-                (instant_from(row.made_us), decode(read_plan, row.plan, self._named("plans", row.id, key)))
+                (instant_at(row.made_us), decode(read_plan, row.plan, self._named("plans", row.id, key)))
                 for row in connection.execute(query.order_by(plans.c.id))
             ]
 
@@ -180,7 +179,7 @@ class SqlLedger:
         superseded: tuple[Any, ...] = (later.c.supersedes == entries.c.id,)
         if as_of is not None:
             # by revision, not by link: where a clock was set back, a revision may be settled before the one it supersedes
-            then = microseconds_of(as_of)
+            then = microseconds(as_of)
             same = (later.c[name] == entries.c[name] for name in ("cluster", "uid", "attempt"))
             superseded = (*same, later.c.revision > entries.c.revision, later.c.settled_us <= then)
             bounds = (*bounds, entries.c.settled_us <= then)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from cleanhours.adapters.ledger.records import clean, microseconds_of, write_entry
+from cleanhours.adapters.ledger.records import clean, write_entry
 from cleanhours.domain.accounts import Beside, Cause, Entry, Settled
+from cleanhours.domain.times import microseconds
 from cleanhours.planning.uncapping import uncapped_running
 
 _COUNTING: Final = frozenset({Settled.FINAL, Settled.TYPICAL})
@@ -43,8 +44,8 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "location": clean(entry.location),
         "state": run.state.value,
         "settled": entry.settled.value,
-        "settled_us": microseconds_of(entry.settled_at),
-        "finished_us": microseconds_of(run.finished_at),
+        "settled_us": microseconds(entry.settled_at),
+        "finished_us": microseconds(run.finished_at),
         "running_us": running // timedelta(microseconds=1),
         "deadline_kept": entry.deadline_kept,
         "coverage_ppm": round(entry.profile.coverage * 1_000_000),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from typing import Any, Final, TypeVar
 
 from cleanhours.domain.accounts import Beside, Cause, Entry, IntensityUsed, MethodShare, Settled
@@ -16,8 +16,8 @@ from cleanhours.domain.jobs import FinishedRun, JobState, RunKey, RunSegment
 from cleanhours.domain.plans import Plan
 from cleanhours.domain.requests import JobRequest
 from cleanhours.domain.resources import Demand
+from cleanhours.domain.times import instant_at, microseconds
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAMAGE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 Kept = TypeVar("Kept")
@@ -31,16 +31,6 @@ def decode(read: Callable[[str], Kept], text: str, row: str) -> Kept:
         raise ConfigurationError(
             f"{row} is damaged ({type(fault).__name__}: {fault}): restore it from a backup"
         ) from None
-
-
-def microseconds_of(instant: datetime) -> int:
-    """Exact microseconds since 1970."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
-
-
-def instant_from(microseconds: int) -> datetime:
-    """The instant that `microseconds_of` wrote."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def clean(text: str) -> str:
@@ -67,7 +57,7 @@ def read_entry(text: str) -> Entry:
         run=run_from_json(data["run"]),
         location=data["location"],
         settled=Settled(data["settled"]),
-        settled_at=instant_from(data["settled_at"]),
+        settled_at=instant_at(data["settled_at"]),
         measure=read_measure(data["measure"]),
         providers=tuple(data["providers"]),
         profile=profile_from_json(data["profile"]),
@@ -105,7 +95,7 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
         "run": run_to_json(entry.run),
         "location": entry.location,
         "settled": entry.settled.value,
-        "settled_at": microseconds_of(entry.settled_at),
+        "settled_at": microseconds(entry.settled_at),
         "measure": write_measure(entry.measure),
         "providers": list(entry.providers),
         "profile": profile_to_json(entry.profile),
@@ -164,14 +154,14 @@ def run_to_json(run: FinishedRun) -> dict[str, Any]:
         "home": run.home,
         "segments": [
             [
-                microseconds_of(part.start),
-                None if part.end is None else microseconds_of(part.end),
+                microseconds(part.start),
+                None if part.end is None else microseconds(part.end),
                 part.location,
                 list(part.handles),
             ]
             for part in run.segments
         ],
-        "finished_at": microseconds_of(run.finished_at),
+        "finished_at": microseconds(run.finished_at),
         "allocated": run.allocated.to_json(),
         "owner": run.owner,
         "labels": dict(run.labels),
@@ -193,12 +183,10 @@ def run_from_json(data: Mapping[str, Any]) -> FinishedRun:
         request=JobRequest.from_json(data["request"]),
         home=data["home"],
         segments=tuple(
-            RunSegment(
-                instant_from(start), None if end is None else instant_from(end), location, tuple(handles)
-            )
+            RunSegment(instant_at(start), None if end is None else instant_at(end), location, tuple(handles))
             for start, end, location, handles in data["segments"]
         ),
-        finished_at=instant_from(data["finished_at"]),
+        finished_at=instant_at(data["finished_at"]),
         allocated=Demand.from_json(data["allocated"]),
         owner=data["owner"],
         labels=data["labels"],
@@ -242,8 +230,8 @@ def profile_from_json(data: Mapping[str, Any]) -> EnergyProfile:
 def _used_to_json(part: IntensityUsed) -> list[Any]:
     return [
         part.zone,
-        microseconds_of(part.start),
-        microseconds_of(part.end),
+        microseconds(part.start),
+        microseconds(part.end),
         part.micrograms_per_kwh,
         part.kind.value,
     ]
@@ -251,4 +239,4 @@ def _used_to_json(part: IntensityUsed) -> list[Any]:
 
 def _used_from_json(row: list[Any]) -> IntensityUsed:
     zone, start, end, micrograms, kind = row
-    return IntensityUsed(zone, instant_from(start), instant_from(end), micrograms, Kind(kind))
+    return IntensityUsed(zone, instant_at(start), instant_at(end), micrograms, Kind(kind))
