@@ -163,16 +163,18 @@ class EnergySlices(Sequence[EnergySlice]):
         return int(self.starts.size)
 
     def __iter__(self) -> Iterator[EnergySlice]:
-        for start, end, source, millijoules in self.rows():
-            component, method, meter = source
-            yield EnergySlice(instant_at(start), instant_at(end), component, millijoules, method, meter)
+        return map(_slice_of, self.rows())
 
     @overload
     def __getitem__(self, index: int) -> EnergySlice: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[EnergySlice]: ...
     def __getitem__(self, index: int | slice) -> EnergySlice | Sequence[EnergySlice]:
-        return tuple(self)[index]
+        if isinstance(index, slice):
+            return tuple(self)[index]
+        columns = self.starts[index], self.ends[index], self.indices[index], self.millijoules[index]
+        start, end, source, amount = map(int, columns)
+        return _slice_of(Row(start, end, self.sources[source], amount))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, EnergySlices):
@@ -190,6 +192,11 @@ class EnergySlices(Sequence[EnergySlice]):
 
     def _columns(self) -> tuple[Integers, ...]:
         return self.starts, self.ends, self.millijoules, self.indices
+
+
+def _slice_of(row: Row) -> EnergySlice:
+    start, end, (component, method, meter), millijoules = row
+    return EnergySlice(instant_at(start), instant_at(end), component, millijoules, method, meter)
 
 
 def total(amounts: Integers) -> int:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from subprocess import PIPE, Popen
+from subprocess import PIPE
 
 import pytest
 
 from tests.integration.slurm.site import Site, wait_until
-from tests.integration.slurm.test_submitit import number_of
-from tests.integration.slurm.worlds import clean_hour, dirty_at_first, records, write_settings
+from tests.integration.slurm.worlds import (
+    calling_sbatch,
+    clean_hour,
+    dirty_at_first,
+    number_of,
+    records,
+    write_settings,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -56,7 +60,7 @@ def site(slurm: Site) -> Site:
 
 
 def test_a_worker_whose_deadline_is_near_runs_at_once_and_its_results_come_back(site: Site) -> None:
-    with dask(site, COMPUTING, words="deadline=+2m") as process:
+    with calling_sbatch(site, COMPUTING, words="deadline=+2m", stdin=PIPE) as process:
         number = number_of(process)
         printed, said = process.communicate(timeout=120)
 
@@ -66,7 +70,7 @@ def test_a_worker_whose_deadline_is_near_runs_at_once_and_its_results_come_back(
 
 def test_a_worker_that_may_wait_is_held_by_slurm_and_cancelled_by_its_cluster(site: Site) -> None:
     start = str(clean_hour())
-    with dask(site, WAITING, "#CARBON deadline=+12h") as process:
+    with calling_sbatch(site, WAITING, "#CARBON deadline=+12h", words="", stdin=PIPE) as process:
         number = number_of(process)
 
         wait_until(lambda: site.show(number)["reason"] == "BeginTime", "it waits")
@@ -81,22 +85,3 @@ def test_a_worker_that_may_wait_is_held_by_slurm_and_cancelled_by_its_cluster(si
     assert ("closed\n", 0) == (printed, process.returncode), said
     assert "CANCELLED" == site.state(number)
     assert [] == site.jobs()
-
-
-@contextmanager
-def dask(site: Site, text: str, *prologue: str, words: str = "") -> Iterator[Popen[str]]:
-    """A program that uses dask-jobqueue as an ordinary user, where `sbatch` is ours."""
-    folder = site.home / "bin"
-    folder.mkdir(exist_ok=True)
-    python, _, code = site.words("cleanhours.apps.sbatch", "main")
-    link = folder / "sbatch"
-    link.write_text(f"#!{python}\n# cleanhours\n{code}\n", "utf-8")
-    for path in (folder, link):
-        path.chmod(0o755)
-    environment = {"PATH": f"{folder}:{site.variables['PATH']}", "CLEANHOURS_JOB": words}
-    process = site.start(python, "-c", text, *prologue, environment=environment, stdin=PIPE)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from subprocess import Popen
 
 import pytest
 
 from tests.integration.slurm.site import Site, wait_until
-from tests.integration.slurm.worlds import clean_hour, dirty_at_first, records, write_settings
+from tests.integration.slurm.worlds import (
+    calling_sbatch,
+    clean_hour,
+    dirty_at_first,
+    number_of,
+    records,
+    write_settings,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -46,7 +50,7 @@ def site(accounting_slurm: Site) -> Iterator[Site]:
 
 
 def test_a_job_whose_deadline_is_near_runs_at_once_and_its_result_comes_back(site: Site) -> None:
-    with submitit(site, "soon", ONE, "deadline=+2m") as process:
+    with calling_sbatch(site, ONE, "submitit/soon", words="deadline=+2m") as process:
         number, printed = number_of(process), process.communicate(timeout=60)
 
     assert ("42\n", "", 0) == (*printed, process.returncode)
@@ -55,7 +59,7 @@ def test_a_job_whose_deadline_is_near_runs_at_once_and_its_result_comes_back(sit
 
 def test_a_job_that_may_wait_waits_for_its_clean_hour_and_its_result_comes_back(site: Site) -> None:
     start = str(clean_hour())
-    with submitit(site, "late", ONE, "max-delay=12h") as process:
+    with calling_sbatch(site, ONE, "submitit/late", words="max-delay=12h") as process:
         number = number_of(process)
 
         wait_until(lambda: site.show(number)["reason"] == "BeginTime", "it waits")
@@ -67,7 +71,7 @@ def test_a_job_that_may_wait_waits_for_its_clean_hour_and_its_result_comes_back(
 
 def test_an_array_of_jobs_waits_as_a_whole_and_all_results_come_back(site: Site) -> None:
     start = str(clean_hour())
-    with submitit(site, "array", SEVERAL, "max-delay=12h") as process:
+    with calling_sbatch(site, SEVERAL, "submitit/array", words="max-delay=12h") as process:
         array = number_of(process).partition("_")[0]
 
         wait_until(lambda: site.show(array)["reason"] == "BeginTime", "it waits")
@@ -76,31 +80,3 @@ def test_an_array_of_jobs_waits_as_a_whole_and_all_results_come_back(site: Site)
         assert start == site.show(array)["start"]
         site.run("scontrol", "update", f"JobId={array}", "StartTime=now")
         assert ("[4, 10, 18]\n", "") == process.communicate(timeout=60)
-
-
-@contextmanager
-def submitit(site: Site, name: str, text: str, words: str) -> Iterator[Popen[str]]:
-    """A program that uses submitit in an ordinary user's folder, where `sbatch` is ours."""
-    folder = site.home / "bin"
-    folder.mkdir(exist_ok=True)
-    python, _, code = site.words("cleanhours.apps.sbatch", "main")
-    link = folder / "sbatch"
-    link.write_text(f"#!{python}\n# cleanhours\n{code}\n", "utf-8")
-    for path in (folder, link):
-        path.chmod(0o755)
-    environment = {"PATH": f"{folder}:{site.variables['PATH']}", "CLEANHOURS_JOB": words}
-    process = site.start(python, "-c", text, Path("submitit") / name, environment=environment)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def number_of(process: Popen[str]) -> str:
-    """What it was told by sbatch."""
-    assert process.stdout is not None
-    line = process.stdout.readline().split()
-
-    assert line, process.communicate()[1]
-    return str(line[0])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import Popen
 
 from cleanhours.adapters.clock import SystemClock
 from cleanhours.domain.times import format_instant, instant_of
@@ -53,6 +54,36 @@ def clean_hour() -> int:
 def dirty_at_first(hour: int) -> tuple[float, float]:
     """Dirty for two hours and more in both zones, then clean; France cleaner than Germany."""
     return (500.0, 400.0) if hour < 3 else (100.0, 50.0)
+
+
+@contextmanager
+def calling_sbatch(
+    site: Site, text: str, *arguments: str | Path, words: str, stdin: int | None = None
+) -> Iterator[Popen[str]]:
+    """A program in Python that knows nothing of us, run by an ordinary user, and finds ours where it looks for `sbatch`."""
+    folder = site.home / "bin"
+    folder.mkdir(exist_ok=True)
+    python, _, code = site.words("cleanhours.apps.sbatch", "main")
+    link = folder / "sbatch"
+    link.write_text(f"#!{python}\n# cleanhours\n{code}\n", "utf-8")
+    for path in (folder, link):
+        path.chmod(0o755)
+    environment = {"PATH": f"{folder}:{site.variables['PATH']}", "CLEANHOURS_JOB": words}
+    process = site.start(python, "-c", text, *arguments, environment=environment, stdin=stdin)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def number_of(process: Popen[str]) -> str:
+    """The first word that the program prints: what it was told by sbatch."""
+    assert process.stdout is not None
+    line = process.stdout.readline().split()
+
+    assert line, process.communicate()[1]
+    return str(line[0])
 
 
 def write_settings(site: Site, forecast: Callable[[int], tuple[float, float]], extra: str = "") -> None:

@@ -14,12 +14,7 @@ from cleanhours.adapters.ledger import foresight, labelling, recalling
 from cleanhours.adapters.ledger.columns import row_beside, row_of, shares_of, standing
 from cleanhours.adapters.ledger.database import BUSY_S, Database
 from cleanhours.adapters.ledger.migrations import check_version, migrate
-from cleanhours.adapters.ledger.records import (
-    clean,
-    decode,
-    digest_of,
-    read_plan,
-)
+from cleanhours.adapters.ledger.records import clean, decode, digest_of, read_plan
 from cleanhours.adapters.ledger.schema import besides, entries, plans, shares
 from cleanhours.adapters.ledger.soundness import read_sound_entry, readable
 from cleanhours.adapters.ledger.totalling import Tally

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Final
 
 from cleanhours.adapters.ledger.records import clean, write_entry
 from cleanhours.domain.accounts import Beside, Cause, Entry, Settled
-from cleanhours.domain.times import microseconds
+from cleanhours.domain.times import MICROSECOND, microseconds
 from cleanhours.planning.uncapping import uncapped_running
 
 _COUNTING: Final = frozenset({Settled.FINAL, Settled.TYPICAL})
@@ -46,7 +45,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
         "settled": entry.settled.value,
         "settled_us": microseconds(entry.settled_at),
         "finished_us": microseconds(run.finished_at),
-        "running_us": running // timedelta(microseconds=1),
+        "running_us": running // MICROSECOND,
         "deadline_kept": entry.deadline_kept,
         "coverage_ppm": round(entry.profile.coverage * 1_000_000),
         "emissions_ug": entry.emissions_ug,
